@@ -1,0 +1,1 @@
+"""Use cases: typed request in, typed result out. No click, no print."""

@@ -1,0 +1,1 @@
+"""One order, from identifiers to a chain."""

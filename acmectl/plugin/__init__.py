@@ -1,0 +1,1 @@
+"""The socket for authenticators. Public, semantically versioned; see acmectl.plugin.api."""

@@ -1,0 +1,203 @@
+"""The socket: the only module of acmectl that an authenticator may import. Plugin API version 1.
+
+An authenticator proves control of identifiers to the CA by answering challenges (RFC 8555 section 8). It is a class
+derived from ``Authenticator`` and named by an entry point in the group ``acmectl.authenticators.v1``.
+
+Promises of the engine:
+
+* one thread at a time per instance;
+* ``clean_up`` is called for every task that was handed to ``present``, also when ``present`` raised half-way through,
+  when the CA said no and when a signal came;
+* the values of options marked ``secret`` reach no log and no renewal file.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from acmectl.clock import Clock
+from acmectl.errors import AuthorizationFailed, AuthorizationFailure, PluginError
+from acmectl.identifiers import Identifier
+from acmectl.interrupts import Interrupts
+
+API_VERSION = 1
+
+__all__ = [
+    "API_VERSION",
+    "Authenticator",
+    "AuthorizationFailed",
+    "AuthorizationFailure",
+    "ChallengeTask",
+    "Clock",
+    "Context",
+    "HookRunner",
+    "Identifier",
+    "Interrupts",
+    "Option",
+    "OptionKind",
+    "PluginError",
+    "Terminal",
+]
+
+
+class OptionKind(StrEnum):
+    """How an option's text becomes a value."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    FLAG = "flag"
+    PATH = "path"
+    LIST = "list"  # repeatable, values collected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option of a plugin, as data: the engine makes the flag, the cli.ini key and the renewal file key from it.
+
+    ``name`` is the part after the plugin's own prefix, with dashes: ``propagation-seconds`` of plugin ``dns-x`` is
+    ``--dns-x-propagation-seconds`` and ``dns_x_propagation_seconds`` in a renewal file. ``env`` names an environment
+    variable that gives the value too. A ``secret`` value is never stored or shown.
+    """
+
+    name: str
+    help: str
+    kind: OptionKind = OptionKind.TEXT
+    default: object = None
+    secret: bool = False
+    env: str | None = None
+    metavar: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeTask:
+    """One challenge to answer. ``token`` has been checked against ``^[A-Za-z0-9_-]{22,}$`` before it comes here."""
+
+    identifier: Identifier
+    type: str
+    token: str
+    key_authorization: str = field(repr=False)
+    alpn_builder: Callable[[ChallengeTask], tuple[bytes, bytes]] | None = field(default=None, repr=False)
+
+    @property
+    def http_path(self) -> str:
+        """Path part of the URL that the CA asks for (RFC 8555 section 8.3)."""
+        return f"/.well-known/acme-challenge/{self.token}"
+
+    @property
+    def http_url(self) -> str:
+        """The URL that the CA asks for, on port 80."""
+        host = f"[{self.identifier.value}]" if ":" in self.identifier.value else self.identifier.value
+        return f"http://{host}{self.http_path}"
+
+    @property
+    def http_body(self) -> bytes:
+        """The answer to that request: the key authorization, no newline."""
+        return self.key_authorization.encode("ascii")
+
+    @property
+    def record_name(self) -> str:
+        """Absolute name, without trailing dot, of the TXT record (RFC 8555 section 8.4)."""
+        return f"_acme-challenge.{self.identifier.base}"
+
+    @property
+    def record_value(self) -> str:
+        """Value of the TXT record: base64url of SHA-256 of the key authorization (RFC 8555 section 8.4)."""
+        digest = hashlib.sha256(self.key_authorization.encode("ascii")).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+    def alpn_certificate(self) -> tuple[bytes, bytes]:
+        """Private key and self-signed certificate, both PEM, for tls-alpn-01 (RFC 8737 section 3)."""
+        if self.alpn_builder is None:
+            raise PluginError("This challenge has no tls-alpn-01 certificate.", identifier=self.identifier)
+        return self.alpn_builder(self)
+
+
+class Terminal(Protocol):
+    """The person at the terminal, if there is one."""
+
+    @property
+    def interactive(self) -> bool:
+        """False under -n, -q and in renew: then ``ask`` and ``pause`` raise PluginError."""
+        ...
+
+    def say(self, text: str = "") -> None:
+        """Print lines as they are: never wrapped."""
+        ...
+
+    def pause(self, text: str) -> None:
+        """Show ``text`` and wait for Enter. Raises: Aborted at end of input, Interrupted on a signal."""
+        ...
+
+
+class HookRunner(Protocol):
+    """Runs a command of the user's."""
+
+    def __call__(self, command: str, *, name: str, env: Mapping[str, str]) -> str:
+        """Run ``command`` by /bin/sh with ``env`` added to the environment; give its standard output, stripped.
+
+        ``name`` is how messages call the hook. Raises: HookFailed when it ends with a status other than 0.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the engine lends to a plugin."""
+
+    clock: Clock
+    interrupts: Interrupts
+    terminal: Terminal
+    run_hook: HookRunner
+    warn: Callable[[str], None]
+    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("acmectl.plugin"))
+
+
+class Authenticator(ABC):
+    """Answers challenges.
+
+    ``challenge_types`` in order of preference. ``options`` are its own options. ``exclusive``: two instances must not
+    work at the same time in one run (a fixed port, a person).
+    """
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str]
+    challenge_types: ClassVar[tuple[str, ...]]
+    options: ClassVar[tuple[Option, ...]] = ()
+    exclusive: ClassVar[bool] = False
+
+    def __init__(self, options: Mapping[str, object], context: Context) -> None:
+        """Keep what is needed. MUST NOT touch the network.
+
+        ``options`` is keyed by renewal-file names without the plugin's prefix (``propagation_seconds``).
+        """
+        self.settings = options
+        self.context = context
+
+    def check(self, identifiers: Sequence[Identifier]) -> None:
+        """Say before the order what could not work (a missing directory, a busy port). Raises: PluginError."""
+
+    @abstractmethod
+    def present(self, tasks: Sequence[ChallengeTask]) -> None:
+        """Put the answers in place.
+
+        Raises: AuthorizationFailed naming the identifiers whose answer could not be put in place (the others' answers
+        MUST be in place then); PluginError when nothing could be done at all.
+        """
+
+    def wait(self, tasks: Sequence[ChallengeTask]) -> None:
+        """Block until the CA can see the answers. Raises: PluginError."""
+
+    @abstractmethod
+    def clean_up(self, tasks: Sequence[ChallengeTask]) -> None:
+        """Take the answers away. MUST be idempotent and MUST NOT need that ``present`` got to them."""
+
+    def failure_hint(self, task: ChallengeTask) -> str | None:
+        """What a person should check when the CA refused ``task``; one line."""
+        return None

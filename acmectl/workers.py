@@ -1,0 +1,72 @@
+"""Run a function over many items at once, in threads that never keep the process from ending."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from acmectl.interrupts import Interrupts
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def run_each(
+    function: Callable[[T], R], items: Sequence[T], *, workers: int, interrupts: Interrupts | None = None
+) -> list[R | BaseException]:
+    """Call ``function`` once per item, at most ``workers`` at a time, and give results or exceptions in item order.
+
+    A single item, or ``workers=1``, runs in the calling thread. Threads are daemons: when a signal arrives while the
+    main thread waits here (with ``interrupts``), Interrupted is raised at once and calls under way are abandoned.
+    """
+    if len(items) <= 1 or workers <= 1:
+        return [_outcome(function, item) for item in items]
+    todo: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+    for numbered in enumerate(items):
+        todo.put(numbered)
+    done: queue.SimpleQueue[tuple[int, R | BaseException]] = queue.SimpleQueue()
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                index, item = todo.get_nowait()
+            except queue.Empty:
+                return
+            done.put((index, _outcome(function, item)))
+
+    for _ in range(min(workers, len(items))):
+        threading.Thread(target=work, daemon=True).start()
+    results: dict[int, R | BaseException] = {}
+    try:
+        while len(results) < len(items):
+            if interrupts is None:
+                index, outcome = done.get()
+            else:
+                with interrupts.interruptible():
+                    index, outcome = done.get()
+            results[index] = outcome
+    finally:
+        stop.set()
+    return [results[index] for index in range(len(items))]
+
+
+def _outcome(function: Callable[[T], R], item: T) -> R | BaseException:
+    try:
+        return function(item)
+    except Exception as error:  # noqa: BLE001 - handed to the caller, who raises or reports it
+        return error
+
+
+def first_error(outcomes: Sequence[R | BaseException]) -> list[R]:
+    """The outcomes as results; raises the first exception among them."""
+    results: list[R] = []
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        results.append(outcome)
+    return results
