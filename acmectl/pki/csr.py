@@ -1,0 +1,126 @@
+"""Certificate signing requests (RFC 2986), as RFC 8555 section 7.4 wants them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from acmectl.errors import ConfigError
+from acmectl.identifiers import Identifier, ordered, parse_any
+from acmectl.pki import names
+from acmectl.pki.keys import load_private_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_CSR = 1 << 20  # bytes; nothing that a CA would take comes near
+_MAX_COMMON_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsrInfo:
+    """A CSR that a person brought: ``der``, the identifiers it asks for, its public key as SubjectPublicKeyInfo DER."""
+
+    der: bytes = field(repr=False)
+    identifiers: tuple[Identifier, ...]
+    spki: bytes = field(repr=False)
+    must_staple: bool = False
+
+
+def make_csr(
+    private_pem: bytes, identifiers: Sequence[Identifier], *, must_staple: bool = False, common_name: str | None = None
+) -> bytes:
+    """A CSR (DER) for ``identifiers``, DNS names before IP addresses, with an empty subject unless ``common_name``.
+
+    ``must_staple`` adds the TLS feature extension (RFC 7633).
+
+    Raises: ConfigError when there is no identifier, the key is unusable or the common name is not one of the names.
+    """
+    wanted = ordered(identifiers)
+    if not wanted:
+        raise ConfigError("A certificate needs at least one name.")
+    key = load_private_key(private_pem)
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ConfigError("The private key is neither RSA nor ECDSA.")
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(common_name, wanted))
+    builder = builder.add_extension(names.alternative_names(wanted), critical=False)
+    if must_staple:
+        builder = builder.add_extension(x509.TLSFeature([x509.TLSFeatureType.status_request]), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def _subject(common_name: str | None, identifiers: Sequence[Identifier]) -> x509.Name:
+    if common_name is None:
+        return x509.Name([])
+    if common_name not in {identifier.value for identifier in identifiers}:
+        raise ConfigError(f"The common name {names.printable(common_name)} is not one of the certificate's names.")
+    if len(common_name) > _MAX_COMMON_NAME:
+        raise ConfigError(f"The common name {common_name} is longer than {_MAX_COMMON_NAME} characters.")
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def read_csr(data: bytes) -> CsrInfo:
+    """What the CSR in ``data`` (PEM or DER) asks for; text around PEM is ignored.
+
+    Raises: ConfigError when it is no CSR, its signature is wrong, it names nothing or what cannot be ordered.
+    """
+    request = _parse(data)
+    try:
+        signed = request.is_signature_valid
+        found, others = names.identifiers_of(request.extensions)
+        common = names.common_name(request.subject)
+        spki = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        must_staple = _wants_stapling(request.extensions)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise ConfigError("The CSR cannot be understood: a part of it is malformed or of an unknown kind.") from error
+    if not signed:
+        raise ConfigError("The CSR's signature is not valid: it was not made with the key that it carries.")
+    if others:
+        raise ConfigError(f"The CSR asks for a name that cannot be ordered: {', '.join(others)}.")
+    values = [identifier.value for identifier in found]
+    if common is not None and common.lower() not in values:
+        values.insert(0, common)
+    if not values:
+        raise ConfigError("The CSR names nothing.", hint="It needs a subjectAltName extension.")
+    return CsrInfo(
+        der=request.public_bytes(Encoding.DER),
+        identifiers=ordered(parse_any(value) for value in values),
+        spki=spki,
+        must_staple=must_staple,
+    )
+
+
+def _parse(data: bytes) -> x509.CertificateSigningRequest:
+    if len(data) > MAX_CSR:
+        raise ConfigError(f"The CSR is longer than {MAX_CSR} bytes.")
+    if not data.strip():
+        raise ConfigError("The CSR is empty.")
+    try:
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_csr(data)
+        return x509.load_der_x509_csr(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError(_what_instead(data)) from error
+
+
+def _what_instead(data: bytes) -> str:
+    if b"-----BEGIN CERTIFICATE-----" in data:
+        return "This is a certificate, not a CSR."
+    if b"PRIVATE KEY-----" in data:
+        return "This is a private key, not a CSR."
+    return "This is not a CSR in PEM or DER."
+
+
+def _wants_stapling(extensions: x509.Extensions) -> bool:
+    try:
+        features = extensions.get_extension_for_class(x509.TLSFeature).value
+    except x509.ExtensionNotFound:
+        return False
+    return x509.TLSFeatureType.status_request in features
