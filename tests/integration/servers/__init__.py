@@ -1,0 +1,1 @@
+"""Real servers for tests, each a context manager with its configuration as data and ports of its own."""

@@ -1,0 +1,1 @@
+"""Programs for people who work on acmectl; nothing here is installed."""
