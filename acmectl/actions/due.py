@@ -1,0 +1,102 @@
+"""Whether a certificate should be renewed now, and which rule says so: one pure function."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+SHORT_LIFETIME = timedelta(days=10)
+
+
+class Rule(StrEnum):
+    """The rule that decided."""
+
+    FORCED = "forced"
+    DRY_RUN = "dry-run"
+    AUTORENEW_OFF = "autorenew-off"
+    EXPIRED = "expired"
+    RENEW_BEFORE_EXPIRY = "renew-before-expiry"
+    LIFETIME = "lifetime"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """The verdict. ``at`` is when the deciding rule makes the certificate due (aware UTC), where it says."""
+
+    due: bool
+    rule: Rule
+    why: str
+    at: datetime | None = None
+
+
+def renewal_due(
+    *,
+    not_before: datetime,
+    not_after: datetime,
+    now: datetime,
+    forced: bool = False,
+    dry_run: bool = False,
+    autorenew: bool = True,
+    before_expiry: timedelta | None = None,
+) -> Due:
+    """Decide by the rules in their order; times are aware UTC.
+
+    Without anything else a certificate is due when a third of its lifetime is left, or half when the whole is under
+    ten days (Let's Encrypt's integration guide).
+    """
+    if forced:
+        return Due(due=True, rule=Rule.FORCED, why="renewal was forced")
+    if dry_run:
+        return Due(due=True, rule=Rule.DRY_RUN, why="this is a dry run")
+    if not autorenew:
+        return Due(due=False, rule=Rule.AUTORENEW_OFF, why="its renewal file says autorenew = False")
+    if now >= not_after:
+        return Due(due=True, rule=Rule.EXPIRED, why=f"it expired on {not_after:%Y-%m-%d %H:%M} UTC", at=not_after)
+    if before_expiry is not None:
+        at = not_after - before_expiry
+        if now >= at:
+            why = f"it expires within renew_before_expiry ({_days(before_expiry)})"
+            return Due(due=True, rule=Rule.RENEW_BEFORE_EXPIRY, why=why, at=at)
+    lifetime = not_after - not_before
+    share, words = (2, "half") if lifetime < SHORT_LIFETIME else (3, "a third")
+    at = not_after - lifetime / share
+    if now >= at:
+        return Due(due=True, rule=Rule.LIFETIME, why=f"less than {words} of its lifetime is left", at=at)
+    if before_expiry is not None:
+        at = min(at, not_after - before_expiry)
+    why = f"it is due from {at:%Y-%m-%d %H:%M} UTC, when {words} of its lifetime is left"
+    return Due(due=False, rule=Rule.LIFETIME, why=why, at=at)
+
+
+_UNITS = {
+    "hour": timedelta(hours=1),
+    "hours": timedelta(hours=1),
+    "h": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "days": timedelta(days=1),
+    "d": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "weeks": timedelta(weeks=1),
+    "w": timedelta(weeks=1),
+    "month": timedelta(days=30),
+    "months": timedelta(days=30),
+    "year": timedelta(days=365),
+    "years": timedelta(days=365),
+    "y": timedelta(days=365),
+}
+
+
+def parse_before_expiry(text: str) -> timedelta | None:
+    """``renew_before_expiry`` of a renewal file: a number of days, or such as ``3 weeks`` or ``200d``; else None."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*([A-Za-z]*)\s*", text)
+    if match is None:
+        return None
+    unit = _UNITS.get(match[2].lower() or "days")
+    return None if unit is None else int(match[1]) * unit
+
+
+def _days(interval: timedelta) -> str:
+    days = interval / timedelta(days=1)
+    return f"{days:g} days"

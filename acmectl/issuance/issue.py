@@ -1,0 +1,130 @@
+"""One order: place or resume it, authorize, finalize, download (RFC 8555 section 7.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from acmectl.acme.status import AuthorizationStatus, OrderStatus
+from acmectl.errors import ProtocolViolation, RateLimited, ServerProblem
+from acmectl.events import OrderPlaced
+from acmectl.issuance.authorize import Authorizer, order_refused
+from acmectl.issuance.request import CaTime
+from acmectl.workers import first_error, run_each
+
+if TYPE_CHECKING:
+    from acmectl.acme.client import AcmeClient
+    from acmectl.acme.resources import Authorization, Order
+    from acmectl.clock import Clock
+    from acmectl.events import Observer
+    from acmectl.interrupts import Interrupts
+    from acmectl.issuance.request import Assign, BeforeRespond, IssuancePolicy, IssuanceRequest, OrderJournal
+
+
+def issue(
+    client: AcmeClient,
+    request: IssuanceRequest,
+    assign: Assign,
+    *,
+    policy: IssuancePolicy,
+    journal: OrderJournal,
+    clock: Clock,
+    interrupts: Interrupts,
+    observe: Observer,
+    before_respond: BeforeRespond | None = None,
+) -> tuple[bytes, ...]:
+    """The chains (PEM, the CA's default first, then alternates if asked for) of one new certificate.
+
+    Empty when ``policy.finalize`` is off. Raises: AuthorizationFailed, AcmeError, PluginError, ConfigError, Interrupted.
+    """
+    ca_time = CaTime(policy.timeout, clock)
+    authorizer = Authorizer(
+        client=client,
+        assign=assign,
+        policy=policy,
+        preferred=request.preferred_challenges,
+        ca_time=ca_time,
+        clock=clock,
+        interrupts=interrupts,
+        observe=observe,
+        before_respond=before_respond,
+    )
+    order = _resumed(client, request, ca_time, observe) or _placed(client, request, ca_time, observe)
+    journal.ordered(order.url)
+    if policy.revalidate or order.status is OrderStatus.PENDING:
+        authorizations = authorizer.read(order)
+        if policy.revalidate and _deactivate_valid(client, authorizations, policy, ca_time, interrupts):
+            order = _placed(client, request, ca_time, observe)
+            authorizations = authorizer.read(order)
+        if order.status is OrderStatus.PENDING:
+            order = authorizer.authorize(order, authorizations)
+    if not policy.finalize:
+        return ()
+    order = _finalized(client, order, request.csr_der, ca_time, journal)
+    with ca_time.running():
+        return tuple(client.certificate(order, alternates=request.alternates))
+
+
+def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, observe: Observer) -> Order:
+    with ca_time.running():
+        order = client.new_order(
+            request.identifiers,
+            profile=request.profile,
+            replaces=request.replaces,
+            not_before=request.not_before,
+            not_after=request.not_after,
+        )
+    if order.status is OrderStatus.INVALID:
+        raise order_refused(order)
+    observe(OrderPlaced(url=order.url, status=order.status))
+    return order
+
+
+def _resumed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, observe: Observer) -> Order | None:
+    """The order of an earlier run, if the CA still has it and it can still lead to a certificate."""
+    if request.resume_order is None:
+        return None
+    try:
+        with ca_time.running():
+            order = client.order(request.resume_order)
+    except RateLimited:
+        raise
+    except (ServerProblem, ProtocolViolation):
+        return None
+    usable = (OrderStatus.PENDING, OrderStatus.READY, OrderStatus.PROCESSING, OrderStatus.VALID)
+    if order.status not in usable or set(order.identifiers) != set(request.identifiers):
+        return None
+    observe(OrderPlaced(url=order.url, status=order.status, resumed=True))
+    return order
+
+
+def _deactivate_valid(
+    client: AcmeClient,
+    authorizations: list[Authorization],
+    policy: IssuancePolicy,
+    ca_time: CaTime,
+    interrupts: Interrupts,
+) -> bool:
+    """Give up authorizations that are valid already (RFC 8555 section 7.5.2); True when there were any."""
+    valid = [one.url for one in authorizations if one.status is AuthorizationStatus.VALID]
+    with ca_time.running():
+        first_error(run_each(client.deactivate_authorization, valid, workers=policy.workers, interrupts=interrupts))
+    return bool(valid)
+
+
+def _finalized(client: AcmeClient, order: Order, csr_der: bytes, ca_time: CaTime, journal: OrderJournal) -> Order:
+    """The order once it is ``valid`` (RFC 8555 section 7.4)."""
+    if order.status is OrderStatus.READY:
+        journal.finalizing(order.url)
+        with ca_time.running():
+            order = client.finalize(order, csr_der)
+    if order.status is not OrderStatus.VALID:
+        # READY again is a CA that has not noticed its own finalization yet.
+        waiting = (OrderStatus.PROCESSING, OrderStatus.READY)
+        url = order.url
+        with ca_time.running():
+            order = client.poll(
+                lambda: client.order(url), lambda state: state.status not in waiting, timeout=ca_time.left, first=order
+            )
+    if order.status is not OrderStatus.VALID:
+        raise order_refused(order)
+    return order
