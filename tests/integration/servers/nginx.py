@@ -18,7 +18,7 @@ daemon off;
 master_process on;
 worker_processes 1;
 pid {folder}/nginx.pid;
-error_log {folder}/error.log notice;
+error_log stderr notice;
 {user}
 events {{ worker_connections 256; }}
 http {{
@@ -81,11 +81,10 @@ class Nginx:
             assert program is not None
             config = str(self.folder / "nginx.conf")
             # -e keeps the first lines out of /var/log, which only root can write.
-            command = [program, "-p", str(self.folder), "-e", str(self.folder / "error.log"), "-c", config]
-            self.process = ServerProcess("nginx", command, log=self.folder / "output.log")
+            command = [program, "-p", str(self.folder), "-e", "stderr", "-c", config]
+            self.process = ServerProcess("nginx", command, log=self.folder / "nginx.log")
             self.process.start(self._answers)
             stack.callback(self.process.stop)
-            ServerProcess.logs["nginx errors"] = self.folder / "error.log"
             self._stack = stack.pop_all()
         return self
 
@@ -120,9 +119,7 @@ class Nginx:
         wait_until(lambda: self._generations() > before, "nginx: reload")
 
     def _generations(self) -> int:
-        path = self.folder / "error.log"
-        log = path.read_text(errors="replace") if path.exists() else ""
-        return len(re.findall(r"start worker process \d+$", log, re.MULTILINE))
+        return len(re.findall(r"start worker process \d+$", self.process.log_text(), re.MULTILINE))
 
     def access_log(self) -> list[str]:
         """The requests so far, one line each."""

@@ -230,7 +230,7 @@ class Pebble:
 
     def log_text(self) -> str:
         """All that it has said so far."""
-        return self._process.log.read_text(errors="replace")
+        return self._process.log_text()
 
     def requests(self) -> list[str]:
         """ACME requests it has handled since it first started, as ``POST /order-plz``, oldest first."""

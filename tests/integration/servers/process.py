@@ -126,8 +126,7 @@ class ServerProcess:
 
     alive: ClassVar[set[ServerProcess]] = set()
     """Every process that runs now."""
-    logs: ClassVar[dict[str, Path]] = {}
-    """Log files of what ran since ``forget_logs``: shown beside a failed test."""
+    _ended: ClassVar[dict[str, str]] = {}
 
     def __init__(
         self, name: str, command: Sequence[str], *, log: Path, environ: Mapping[str, str] | None = None
@@ -140,10 +139,13 @@ class ServerProcess:
 
     @classmethod
     def forget_logs(cls) -> None:
-        """Keep only the logs of what runs now."""
-        cls.logs.clear()
-        for server in cls.alive:
-            cls.logs[server.name] = server.log
+        """Forget what servers said that have ended."""
+        cls._ended.clear()
+
+    @classmethod
+    def log_texts(cls) -> dict[str, str]:
+        """What each server has said that runs or has ended since ``forget_logs``, by name."""
+        return cls._ended | {server.name: server.log_text() for server in cls.alive}
 
     @property
     def pid(self) -> int:
@@ -165,7 +167,6 @@ class ServerProcess:
             )
         _guard.tell(f"+{self._process.pid}")
         ServerProcess.alive.add(self)
-        ServerProcess.logs[self.name] = self.log
         process = self._process
 
         def is_ready() -> bool:
@@ -208,17 +209,20 @@ class ServerProcess:
             process.wait()
             _guard.tell(f"-{process.pid}")
             ServerProcess.alive.discard(self)
+            ServerProcess._ended[self.name] = self.log_text()  # its folder may be gone when a failure is reported
 
     @staticmethod
     def _signal_group(group: int, signum: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signum)
 
+    def log_text(self) -> str:
+        """All that it has said since it was first started."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
     def tail(self, lines: int = 40) -> str:
-        """The last lines of the log."""
-        if not self.log.exists():
-            return "(no log)"
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """The last lines of that."""
+        return "\n".join(self.log_text().splitlines()[-lines:])
 
 
 @atexit.register

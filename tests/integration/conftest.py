@@ -1,0 +1,46 @@
+"""For integration tests: folders that servers can read, a Pebble, and the servers' logs beside a failure."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.servers.pebble import Pebble
+from tests.integration.servers.process import ServerProcess
+
+LOG_CHARACTERS = 6000
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A temporary folder that every user can enter and read (pytest's own is for its owner alone)."""
+    with tempfile.TemporaryDirectory(prefix="acmectl-public-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def pebble() -> Iterator[Pebble]:
+    """One Pebble for all tests that need nothing special of it: strict, 15 % bad nonces, no authorization reuse."""
+    with Pebble() as server:
+        yield server
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Logs of servers that earlier tests have stopped are of no interest."""
+    ServerProcess.forget_logs()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add the end of the logs of the servers that the failed test used."""
+    report: pytest.TestReport = yield
+    if report.failed:
+        for name, text in ServerProcess.log_texts().items():
+            report.sections.append((f"log of {name}", text[-LOG_CHARACTERS:]))
+    return report
