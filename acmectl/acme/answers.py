@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from acmectl.acme.problem import Problem, ProblemType
 from acmectl.acme.retry import parse_retry_after
 from acmectl.acme.wire import absolute_url, loads
-from acmectl.errors import ProtocolViolation, ServerProblem, UserActionRequired
+from acmectl.errors import ProtocolViolation, RateLimited, ServerProblem, UserActionRequired
 
 if TYPE_CHECKING:
     from acmectl.acme.messages import Response
@@ -49,12 +49,7 @@ def error_of(answer: Response, problem: Problem, now: datetime) -> ServerProblem
     text = problem.describe()
     hint = _HINTS.get(problem.code)  # type: ignore[call-overload]  # any string may be looked up
     if problem.code == ProblemType.RATE_LIMITED or answer.status in {429, 503}:
-        seconds = parse_retry_after(answer.header("retry-after"), now, limit=LONGEST_LIMIT)
-        retry_at = None if seconds is None else now + timedelta(seconds=seconds)
-        help_url = _link(answer, "help") or problem.instance
-        when = f" Retry after {retry_at:%Y-%m-%d %H:%M:%S} UTC." if retry_at else ""
-        overloaded = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and problem.code != ProblemType.RATE_LIMITED
-        what = "is overloaded" if overloaded else "limits the rate of requests"
+        return _rate_limited(answer, problem, now)
     if problem.code == ProblemType.USER_ACTION_REQUIRED:
         url = problem.instance or _link(answer, "terms-of-service")
         return UserActionRequired(
@@ -66,6 +61,23 @@ def error_of(answer: Response, problem: Problem, now: datetime) -> ServerProblem
         )
     code = f" ({problem.code})" if problem.code != "about:blank" else ""
     return ServerProblem(f"The CA refused the request{code}: {text}", problem=problem, status=answer.status, hint=hint)
+
+
+def _rate_limited(answer: Response, problem: Problem, now: datetime) -> RateLimited:
+    text = problem.describe()
+    seconds = parse_retry_after(answer.header("retry-after"), now, limit=LONGEST_LIMIT)
+    retry_at = None if seconds is None else now + timedelta(seconds=seconds)
+    help_url = _link(answer, "help") or problem.instance
+    when = f" Retry after {retry_at:%Y-%m-%d %H:%M:%S} UTC." if retry_at else ""
+    overloaded = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and problem.code != ProblemType.RATE_LIMITED
+    return RateLimited(
+        f"The CA {'is overloaded' if overloaded else 'limits the rate of requests'}: {text}{_stop(text)}{when}",
+        problem=problem,
+        status=answer.status,
+        retry_at=retry_at,
+        help_url=help_url,
+        hint=f"See {help_url}" if help_url else None,
+    )
 
 
 def _stop(text: str) -> str:

@@ -253,7 +253,7 @@ def _jwk_of(
     return josepy.JWKEC(key=josepy.ComparableECKey(key))
 
 
-def _unwrapped(jwk: josepy.JWK) -> object:
+def _unwrapped(jwk: object) -> object:
     """The cryptography key inside a josepy JWK."""
     wrapper = getattr(jwk, "key", None)
     return getattr(wrapper, "_wrapped", wrapper)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,3 +50,33 @@ def _check(text: str, source: str) -> str:
             hint=f"{source} must name a file of PEM certificates.",
         )
     return str(path)
+
+
+def tls_context(
+    verify: str | bool, default_bundle: str, socket_class: type[ssl.SSLSocket] | None = None
+) -> ssl.SSLContext:
+    """A TLS context that trusts ``verify`` as ``choose_trust`` gives it; True means the file ``default_bundle``.
+
+    Raises: ConfigError when the bundle cannot be loaded.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = socket_class
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    # A bundle may name the issuing CA alone, without its root.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    bundle = default_bundle if verify is True else str(verify)
+    try:
+        if Path(bundle).is_dir():
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The CA bundle {bundle} has a certificate that cannot be read.",
+            hint="It must be a file of PEM certificates.",
+        ) from error
+    return context

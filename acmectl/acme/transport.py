@@ -1,0 +1,294 @@
+"""HTTPS to the CA, through requests: bounded in time and size, and never anything else than https.
+
+One transport serves a whole run, from any thread. It keeps connections open, retries those that could not be made, and
+remembers a server that took a request and never answered, so that the wait for it happens once.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.certs import where
+from requests.utils import get_environ_proxies, select_proxy
+
+from acmectl.acme.failures import Failure, Fault, classify
+from acmectl.acme.messages import Request, Response, Transport
+from acmectl.acme.trust import choose_trust, tls_context
+from acmectl.acme.wire import is_https_url, redacted
+from acmectl.errors import ConfigError, ProtocolViolation, TransportError
+
+if TYPE_CHECKING:
+    from acmectl.clock import Clock
+    from acmectl.interrupts import Interrupts
+
+__all__ = ["Request", "RequestsTransport", "Response", "Transport", "choose_trust"]
+
+logger = logging.getLogger(__name__)
+
+_TRIES = 3
+_RING_SECONDS = 10.0
+_PAUSES = (0.25, 1.0)
+_POOL = 32
+_MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CHUNK = 65_536
+_DOWN_SECONDS = 60.0
+
+_exchange = threading.local()
+
+
+class _BoundedSocket(ssl.SSLSocket):
+    """A TLS socket whose reads end when the exchange of the calling thread has had its time.
+
+    A socket's own time-out starts anew with every octet, so a server that dribbles could hold us for ever.
+    """
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        until: float | None = getattr(_exchange, "until", None)
+        if until is not None:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            present = self.gettimeout()
+            if present is None or present > left:
+                self.settimeout(left)
+        return super().recv_into(*args, **kwargs)
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter with one TLS context for all connections.
+
+    Left to itself it would load the bundle for every connection, which takes longer than the connection.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_connections=_POOL, pool_maxsize=_POOL)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **{**kwargs, "ssl_context": self._context})
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **{**kwargs, "ssl_context": self._context})
+
+    def build_connection_pool_key_attributes(self, request: Any, *_tls: Any, **_more: Any) -> Any:
+        parts = urlsplit(request.url)
+        return {"scheme": parts.scheme, "host": parts.hostname, "port": parts.port}, {"ssl_context": self._context}
+
+    def cert_verify(self, *_tls: Any) -> None:
+        """The context has it all."""
+
+
+class _FailedError(Exception):
+    """One try without an answer."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class RequestsTransport:
+    """Sends requests over https (RFC 8555 section 6.1). Safe for use from several threads.
+
+    Proxies come from HTTPS_PROXY and NO_PROXY; .netrc is never read and cookies are never kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: str | bool,
+        user_agent: str,
+        clock: Clock,
+        interrupts: Interrupts,
+        timeout: tuple[float, float] = (10.0, 45.0),
+        max_body: int = 1 << 20,
+    ) -> None:
+        """``verify``: what ``choose_trust`` gave. ``timeout``: seconds to connect and to wait for an answer.
+
+        ``max_body``: octets that an answer may have. The bundle is read when the first request goes out.
+        """
+        self._verify = verify
+        self._headers = {
+            "User-Agent": user_agent,
+            "Accept-Language": "en",
+            # Compressed answers would make the cap on their size a cap on the wrong thing.
+            "Accept-Encoding": "identity",
+        }
+        self._clock = clock
+        self._interrupts = interrupts
+        self._connect_seconds, self._read_seconds = timeout
+        self._max_body = max_body
+        self._lock = threading.Lock()
+        self._adapter_made: _Adapter | None = None
+        self._down: dict[str, tuple[float, TransportError]] = {}
+        self._answered: dict[str, float] = {}
+        self._proxies: dict[str, dict[str, str]] = {}
+
+    def send(self, request: Request) -> Response:
+        """Send ``request`` and give the answer, whatever its status.
+
+        A connection that cannot be made is tried three times within 10 seconds; one that breaks after the request went
+        out is tried again only for idempotent requests. A server that accepted a request and left it unanswered while
+        nothing else from it arrived either is not asked again in this run.
+
+        Raises: TransportError; ProtocolViolation for a redirect elsewhere or an answer beyond the cap; ConfigError for
+        a bundle that cannot be loaded; Interrupted.
+        """
+        if not is_https_url(request.url):
+            raise ProtocolViolation(f"A request to a URL that is not https was refused: {redacted(request.url)}")
+        origin = _origin(request.url)
+        started = self._clock.monotonic()
+        tries = 0
+        while True:
+            self._interrupts.check()
+            self._refuse_if_down(origin)
+            tries += 1
+            sent_at = self._clock.monotonic()
+            left = _RING_SECONDS - (sent_at - started)
+            try:
+                with self._interrupts.interruptible():
+                    answer = self._follow(request, min(self._connect_seconds, max(left, 1.0)))
+            except _FailedError as failed:
+                failure, cause = failed.failure, failed.__cause__
+            else:
+                self._answered[origin] = self._clock.monotonic()
+                return answer
+            self._note_silence(origin, failure, sent_at)
+            pause = _PAUSES[min(tries, len(_PAUSES)) - 1]
+            retry = failure.fault is Fault.UNREACHABLE or (failure.fault is Fault.LOST and request.idempotent)
+            if not retry or tries >= _TRIES or self._clock.monotonic() - started + pause >= _RING_SECONDS:
+                error = _error(origin, failure, self._read_seconds)
+                if failure.fault is Fault.UNREACHABLE:
+                    self._down[origin] = (self._clock.monotonic() + _DOWN_SECONDS, error)
+                raise error from cause
+            logger.debug("%s: %s; trying again in %.2f s", origin, failure.reason, pause)
+            self._clock.sleep(pause)
+
+    def _refuse_if_down(self, origin: str) -> None:
+        until, error = self._down.get(origin, (0.0, None))
+        if error is not None and self._clock.monotonic() < until:
+            raise TransportError(error.message, hint=error.hint)
+
+    def _note_silence(self, origin: str, failure: Failure, sent_at: float) -> None:
+        # A server that answered other requests meanwhile is alive; then only this one request went wrong.
+        if failure.fault is Fault.SILENT and self._answered.get(origin, -1.0) < sent_at:
+            self._down[origin] = (float("inf"), _error(origin, failure, self._read_seconds))
+
+    def _follow(self, request: Request, connect_seconds: float) -> Response:
+        """One try, redirects of GET and HEAD on the same host included."""
+        url = request.url
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._exchange(request, url, connect_seconds)
+            if answer.status not in _REDIRECTS:
+                return answer
+            target = _redirect_target(url, answer.header("location"))
+            if request.method == "POST" or target is None:
+                raise ProtocolViolation(
+                    f"{_origin(url)} redirects the request elsewhere, which acmectl does not follow.",
+                    hint="Give the URL of the ACME directory itself with --server.",
+                )
+            url = target
+        raise ProtocolViolation(f"{_origin(url)} redirects in circles.")
+
+    def _exchange(self, request: Request, url: str, connect_seconds: float) -> Response:
+        prepared = requests.Request(
+            method=request.method, url=url, headers={**self._headers, **request.headers}, data=request.body
+        ).prepare()
+        start = time.monotonic()
+        _exchange.until = start + connect_seconds + 2 * self._read_seconds
+        fault = Fault.UNREACHABLE
+        try:
+            reply = self._adapter().send(
+                prepared,
+                stream=True,
+                timeout=(connect_seconds, self._read_seconds),
+                proxies=self._proxies_for(url),
+            )
+            fault = Fault.LOST
+            body = self._read(reply.raw, url)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _FailedError(classify(error, _fault_of(error, fault))) from error
+        headers = {str(name).lower(): str(value) for name, value in reply.raw.headers.items()}
+        logger.debug(
+            "%s %s -> %d in %.0f ms", request.method, redacted(url), reply.status_code, (time.monotonic() - start) * 1e3
+        )
+        return Response(status=reply.status_code, headers=headers, body=body, url=url)
+
+    def _read(self, raw: Any, url: str) -> bytes:
+        """The body, up to the cap; afterwards the connection is free for the next request."""
+        parts: list[bytes] = []
+        size = 0
+        for part in raw.stream(_CHUNK, decode_content=True):
+            parts.append(part)
+            size += len(part)
+            if size > self._max_body:
+                raw.close()
+                raise ProtocolViolation(f"{_origin(url)} sent an answer of more than {self._max_body} octets.")
+        raw.release_conn()
+        return b"".join(parts)
+
+    def _adapter(self) -> _Adapter:
+        if self._adapter_made is None:
+            with self._lock:
+                if self._adapter_made is None:
+                    if self._verify is False:
+                        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+                    context = tls_context(self._verify, where(), _BoundedSocket)
+                    self._adapter_made = _Adapter(context)
+        return self._adapter_made
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        origin = _origin(url)
+        found = self._proxies.get(origin)
+        if found is None:
+            found = {name: value for name, value in get_environ_proxies(url).items() if value}
+            proxy = select_proxy(url, found)
+            if proxy is not None and proxy.lower().startswith("socks"):
+                raise ConfigError("SOCKS proxies are not supported.", hint="Set HTTPS_PROXY to an HTTP proxy.")
+            self._proxies[origin] = found
+        return found
+
+
+def _fault_of(error: Exception, fault: Fault) -> Fault:
+    """The kind of a failure; ``fault`` tells whether the head of an answer had arrived (LOST) or not."""
+    if isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError | TimeoutError):
+        return Fault.SILENT
+    if fault is Fault.LOST or isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return fault
+    inner = error.args[0] if error.args else None
+    return Fault.LOST if isinstance(inner, urllib3.exceptions.ProtocolError) else fault
+
+
+def _origin(url: str) -> str:
+    return urlsplit(url).netloc.lower()
+
+
+def _redirect_target(url: str, location: str | None) -> str | None:
+    """The absolute target of a redirect if it stays on the same https host and port, else None."""
+    try:
+        target = urljoin(url, location or "")
+    except ValueError:
+        return None
+    if not location or not is_https_url(target):
+        return None
+    old, new = urlsplit(url), urlsplit(target)
+    return target if (old.hostname, old.port or 443) == (new.hostname, new.port or 443) else None
+
+
+def _error(origin: str, failure: Failure, read_seconds: float) -> TransportError:
+    if failure.fault is Fault.UNREACHABLE:
+        return TransportError(f"{origin} cannot be reached: {failure.reason}.", hint=failure.hint)
+    if failure.fault is Fault.SILENT:
+        return TransportError(
+            f"{origin} accepted a connection but did not answer within {read_seconds:g} seconds.",
+            hint="It is not asked again in this run; try again later.",
+        )
+    return TransportError(f"The answer of {origin} was lost: {failure.reason}.", hint=failure.hint)
