@@ -1,0 +1,166 @@
+"""The versions of a lineage in its archive directory: ``<kind><N>.pem``, four kinds per version."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from acmectl.storage.atomic import (
+    Permissions,
+    fsync_dir,
+    is_temporary,
+    read_file,
+    stage_file,
+    telling,
+    write_file,
+)
+from acmectl.storage.layout import KINDS, TEMPORARY_PREFIX
+
+UNFINISHED = f"{TEMPORARY_PREFIX}-unfinished"
+"""File that marks an archive directory of ours as part of a first issuance that has not ended."""
+
+KEPT_VERSIONS = 5
+_VERSION_FILE = re.compile(r"(privkey|cert|chain|fullchain)([1-9][0-9]{0,8})\.pem")
+_INHERITED_MODE = 0o074  # of an older key's mode: group read, write, execute and others' read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionFiles:
+    """The four files of one version, PEM. ``fullchain`` is ``cert`` followed by ``chain``."""
+
+    privkey: bytes = field(repr=False)
+    cert: bytes
+    chain: bytes
+    fullchain: bytes
+
+    def of(self, kind: str) -> bytes:
+        """The bytes of one kind."""
+        content: bytes = getattr(self, kind)
+        return content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveListing:
+    """What lies in an archive directory."""
+
+    versions: dict[str, frozenset[int]]
+    temporaries: tuple[str, ...] = ()
+    unfinished: bool = False
+    is_empty: bool = True
+
+    @property
+    def next_version(self) -> int:
+        """1 + the highest number of any kind."""
+        return 1 + max((max(numbers) for numbers in self.versions.values() if numbers), default=0)
+
+    @property
+    def complete(self) -> frozenset[int]:
+        """The numbers present in all four kinds."""
+        return frozenset.intersection(*self.versions.values())
+
+    @property
+    def latest(self) -> int | None:
+        """The highest number present in all four kinds."""
+        return max(self.complete, default=None)
+
+
+def parse_version_file(name: str) -> tuple[str, int] | None:
+    """Kind and number of a file name such as ``cert3.pem``; None for any other name."""
+    match = _VERSION_FILE.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def version_path(archive_dir: str, kind: str, number: int) -> str:
+    """Path of one file of a version."""
+    return f"{archive_dir}/{kind}{number}.pem"
+
+
+def scan(archive_dir: str) -> ArchiveListing:
+    """List an archive directory; a missing one is empty. Raises: StorageError."""
+    with telling(f"list {archive_dir}"):
+        try:
+            names = os.listdir(archive_dir)
+        except FileNotFoundError:
+            names = []
+    found: dict[str, set[int]] = {kind: set() for kind in KINDS}
+    temporaries = []
+    for name in names:
+        match = _VERSION_FILE.fullmatch(name)
+        if match:
+            found[match[1]].add(int(match[2]))
+        elif is_temporary(name):
+            temporaries.append(f"{archive_dir}/{name}")
+    return ArchiveListing(
+        versions={kind: frozenset(numbers) for kind, numbers in found.items()},
+        temporaries=tuple(temporaries),
+        unfinished=UNFINISHED in names,
+        is_empty=not names,
+    )
+
+
+def read_version(archive_dir: str, number: int) -> VersionFiles:
+    """The four files of a version. Raises: StorageError."""
+    with telling(f"read version {number} in {archive_dir}"):
+        content = {kind: read_file(version_path(archive_dir, kind, number)) for kind in KINDS}
+    return VersionFiles(**content)
+
+
+def key_permissions(older_key: str | None) -> Permissions:
+    """Mode and group of a new key: 0600, and what the older key ``older_key`` granted to group and others' readers."""
+    if older_key is None:
+        return Permissions(mode=0o600)
+    try:
+        status = os.stat(older_key)
+    except OSError:
+        return Permissions(mode=0o600)
+    return Permissions(mode=0o600 | (status.st_mode & _INHERITED_MODE), gid=status.st_gid)
+
+
+def write_version(archive_dir: str, number: int, files: VersionFiles, key: Permissions) -> None:
+    """Write one version into an existing directory, durably; nothing of it stays when that fails. Raises: StorageError.
+
+    All bytes are on disk before the first of the four names appears, so no name ever stands for half a file.
+    """
+    staged: list[tuple[str, str]] = []
+    placed: list[str] = []
+    with telling(f"save version {number} in {archive_dir}"):
+        try:
+            for kind in KINDS:
+                path = version_path(archive_dir, kind, number)
+                permissions = key if kind == "privkey" else None
+                staged.append((stage_file(path, files.of(kind), permissions=permissions), path))
+            for temporary, path in staged:
+                os.rename(temporary, path)
+                placed.append(path)
+            fsync_dir(archive_dir)
+        except BaseException:
+            for path in [temporary for temporary, _ in staged] + placed:
+                with suppress(OSError):
+                    os.unlink(path)
+            raise
+
+
+def mark_unfinished(archive_dir: str) -> None:
+    """Mark the directory as ours until its first version is live. Raises: StorageError."""
+    with telling(f"write to {archive_dir}"):
+        write_file(f"{archive_dir}/{UNFINISHED}", b"", mode=0o600)
+
+
+def clear_unfinished(archive_dir: str) -> None:
+    """Take the mark away, if it is there."""
+    with suppress(OSError):
+        os.unlink(f"{archive_dir}/{UNFINISHED}")
+
+
+def prune(archive_dir: str, latest: int, *, keep: int = KEPT_VERSIONS) -> tuple[int, ...]:
+    """Remove the versions below ``latest - keep``; the numbers that were removed. Raises: StorageError."""
+    listing = scan(archive_dir)
+    old = sorted({number for numbers in listing.versions.values() for number in numbers if number < latest - keep})
+    with telling(f"remove old versions in {archive_dir}"):
+        for number in old:
+            for kind in KINDS:
+                if number in listing.versions[kind]:
+                    os.unlink(version_path(archive_dir, kind, number))
+    return tuple(old)

@@ -1,0 +1,125 @@
+"""Finishes or takes back what a killed run left half-done. Only ever called with the store locked."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from acmectl.errors import LineageDamaged, LineageNotFound
+from acmectl.storage import archive
+from acmectl.storage.atomic import fsync_dir, is_temporary, replace_symlink, telling
+from acmectl.storage.layout import KINDS
+from acmectl.storage.lineage import PINNED, read_conf
+from acmectl.storage.places import Places, standard_places
+from acmectl.storage.switch import dispose, go_live
+
+if TYPE_CHECKING:
+    from acmectl.storage.layout import Layout
+    from acmectl.storage.renewal_conf import RenewalConf
+
+
+def heal(layout: Layout, name: str) -> list[str]:
+    """Make the lineage ``name`` whole as far as its files allow; one line of text per thing that was done.
+
+    A lineage that stays damaged is no error here; reading it tells. Raises: StorageError when the disk refuses.
+    """
+    done: list[str] = []
+    standard = standard_places(layout, name)
+    with telling(f"tidy up the certificate {name}"):
+        if _unlink(f"{standard.conf}.new"):
+            done.append(f"removed {standard.conf}.new, which an interrupted run had left behind")
+        if os.path.lexists(standard.next_dir):
+            dispose(standard.next_dir, standard.live_dir)
+            done.append("removed the remains of an interrupted switch")
+        try:
+            conf, places = read_conf(layout, name)
+        except (LineageDamaged, LineageNotFound):
+            return done
+        listing = archive.scan(places.archive)
+        for path in listing.temporaries:
+            _unlink(path)
+            done.append(f"removed {path}, which an interrupted run had left behind")
+        _undo_certbots_switch(places, done)
+        _roll_forward(conf, places, listing, done)
+        if listing.unfinished and _live_versions(places):
+            archive.clear_unfinished(places.archive)
+    return done
+
+
+def is_sound(archive_dir: str, number: int) -> bool:
+    """Whether the four files of a version belong together: key, certificate and chain."""
+    from acmectl.errors import AcmectlError
+    from acmectl.pki.chain import verify_lineage
+
+    try:
+        files = archive.read_version(archive_dir, number)
+        return verify_lineage(files.cert, files.chain, files.fullchain, files.privkey) is None
+    except AcmectlError:
+        return False
+
+
+def _undo_certbots_switch(places: Places, done: list[str]) -> None:
+    """certbot keeps the old links as ``previous_<kind>.pem`` while it replaces them; all four mean it did not end."""
+    directory = places.live_dir
+    try:
+        names = set(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        if is_temporary(name):
+            _unlink(f"{directory}/{name}")
+            done.append("removed the remains of an interrupted switch")
+    noted = [kind for kind in KINDS if f"previous_{kind}.pem" in names]
+    if not noted:
+        return
+    if len(noted) == len(KINDS):
+        for kind in KINDS:
+            with suppress(OSError):
+                replace_symlink(places.live[kind], os.readlink(f"{directory}/previous_{kind}.pem"))
+        fsync_dir(directory)
+        done.append("took back a switch that certbot had not finished")
+    for kind in noted:
+        _unlink(f"{directory}/previous_{kind}.pem")
+    fsync_dir(directory)
+
+
+def _roll_forward(conf: RenewalConf, places: Places, listing: archive.ArchiveListing, done: list[str]) -> None:
+    live = _live_versions(places)
+    pinned = conf.own.get(PINNED)
+    if isinstance(pinned, int) and not isinstance(pinned, bool):
+        candidates = [pinned] if pinned in listing.complete and set(live) != {pinned} else []
+    else:
+        # Links that differ have to come together even if nothing is newer than the newest of them.
+        floor = max(live, default=0) + (1 if len(set(live)) == 1 and len(live) == len(KINDS) else 0)
+        candidates = sorted((number for number in listing.complete if number >= floor), reverse=True)
+    if not candidates or (live and not _links_only(places)):
+        return
+    for number in candidates:
+        if is_sound(places.archive, number):
+            go_live(places, number)
+            done.append(f"version {number}, which an earlier run had saved, is now live")
+            return
+
+
+def _live_versions(places: Places) -> list[int]:
+    """The versions that the links of the four kinds name; a kind without such a link is left out."""
+    found = []
+    for kind, path in places.live.items():
+        with suppress(OSError):
+            parsed = archive.parse_version_file(os.path.basename(os.readlink(path)))
+            if parsed and parsed[0] == kind:
+                found.append(parsed[1])
+    return found
+
+
+def _links_only(places: Places) -> bool:
+    return all(os.path.islink(path) or not os.path.lexists(path) for path in places.live.values())
+
+
+def _unlink(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""One lineage as it lies on disk, read without changing anything."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acmectl.errors import LineageDamaged, LineageNotFound
+from acmectl.storage.archive import VersionFiles
+from acmectl.storage.atomic import read_file
+from acmectl.storage.layout import KINDS
+from acmectl.storage.places import linked_version, places_of
+from acmectl.storage.renewal_conf import read
+
+if TYPE_CHECKING:
+    from acmectl.storage.layout import Layout
+    from acmectl.storage.places import Places
+    from acmectl.storage.renewal_conf import RenewalConf
+
+PINNED = "pinned"
+"""Key of ``[acmectl]`` in a renewal file: the version that shall stay live."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """A lineage whose renewal file can be read and whose four live links lead to files.
+
+    ``versions`` is the number that each kind's link points to. They differ only between the death of a switch and the
+    next locked run.
+    """
+
+    name: str
+    conf: RenewalConf
+    places: Places = field(repr=False)
+    versions: dict[str, int]
+
+    @property
+    def version(self) -> int:
+        """The live version; of links that differ, the certificate's."""
+        return self.versions["cert"]
+
+    @property
+    def is_switching(self) -> bool:
+        """Whether a switch of the links was interrupted."""
+        return len(set(self.versions.values())) > 1
+
+    @property
+    def conf_path(self) -> Path:
+        """The renewal file."""
+        return Path(self.places.conf)
+
+    @property
+    def live_dir(self) -> Path:
+        """The directory of the live links."""
+        return Path(self.places.live_dir)
+
+    @property
+    def archive_dir(self) -> Path:
+        """The directory of the versions."""
+        return Path(self.places.archive)
+
+    @property
+    def cert_path(self) -> Path:
+        """Live link of the certificate."""
+        return Path(self.places.live["cert"])
+
+    @property
+    def chain_path(self) -> Path:
+        """Live link of the chain."""
+        return Path(self.places.live["chain"])
+
+    @property
+    def fullchain_path(self) -> Path:
+        """Live link of certificate and chain."""
+        return Path(self.places.live["fullchain"])
+
+    @property
+    def privkey_path(self) -> Path:
+        """Live link of the private key."""
+        return Path(self.places.live["privkey"])
+
+    @property
+    def pinned(self) -> int | None:
+        """The version that the renewal file pins, if any."""
+        value = self.conf.own.get(PINNED)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def read(self, kind: str) -> bytes:
+        """The live file of one kind (PEM). Raises: LineageDamaged."""
+        path = self.places.live[kind]
+        try:
+            return read_file(path)
+        except OSError as error:
+            raise LineageDamaged(
+                f"The certificate {self.name} cannot be used: {path}: {error.strerror or error}."
+            ) from error
+
+    def read_all(self) -> VersionFiles:
+        """The four live files. Raises: LineageDamaged."""
+        return VersionFiles(**{kind: self.read(kind) for kind in KINDS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenLineage:
+    """A renewal file that leads to no usable lineage; ``reason`` is one line."""
+
+    name: str
+    path: Path
+    reason: str
+
+
+def read_lineage(layout: Layout, name: str) -> Lineage:
+    """The lineage ``name``.
+
+    Raises: LineageNotFound; LineageDamaged, saying which file and why; StorageError when the system refuses to read.
+    """
+    conf, places = read_conf(layout, name)
+    versions = {kind: linked_version(places.live[kind], kind, name) for kind in KINDS}
+    return Lineage(name=name, conf=conf, places=places, versions=versions)
+
+
+def read_conf(layout: Layout, name: str) -> tuple[RenewalConf, Places]:
+    """The renewal file of the lineage ``name`` and the places that it names.
+
+    Raises: LineageNotFound, LineageDamaged, StorageError.
+    """
+    path = os.path.join(layout.config_dir, "renewal", f"{name}.conf")
+    try:
+        conf = read(path)
+    except FileNotFoundError:
+        raise LineageNotFound(
+            f"There is no certificate named {name}.", hint="List the names with the certificates command."
+        ) from None
+    return conf, places_of(layout, name, conf, path)

@@ -1,0 +1,102 @@
+"""Where the files of one lineage lie: by its renewal file, else by the layout."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.errors import LineageDamaged
+from acmectl.storage.archive import parse_version_file
+from acmectl.storage.layout import KINDS
+
+if TYPE_CHECKING:
+    from acmectl.storage.layout import Layout
+    from acmectl.storage.renewal_conf import RenewalConf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Paths of one lineage, absolute. ``live`` has the path of each kind's link."""
+
+    name: str
+    conf: str
+    live: dict[str, str]
+    archive: str
+    live_root: str
+
+    @property
+    def live_dir(self) -> str:
+        """The directory of the link ``fullchain.pem``."""
+        return os.path.dirname(self.live["fullchain"])
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether the four links lie in ``live/<name>`` under their usual names, where directories may be swapped."""
+        directory = f"{self.live_root}/{self.name}"
+        return all(path == f"{directory}/{kind}.pem" for kind, path in self.live.items())
+
+    @property
+    def next_dir(self) -> str:
+        """Where the next live directory is built."""
+        return f"{self.live_root}/.acmectl.{self.name}"
+
+
+def standard_places(layout: Layout, name: str) -> Places:
+    """The places of a lineage that has no renewal file yet."""
+    live_dir = str(layout.live(name))
+    return Places(
+        name=name,
+        conf=str(layout.renewal_conf(name)),
+        live={kind: f"{live_dir}/{kind}.pem" for kind in KINDS},
+        archive=str(layout.archive(name)),
+        live_root=str(layout.live_root),
+    )
+
+
+def places_of(layout: Layout, name: str, conf: RenewalConf, conf_path: str) -> Places:
+    """The places that the renewal file names. Raises: LineageDamaged when it lacks one."""
+    live = {}
+    base = str(layout.config_dir)
+    for kind in KINDS:
+        path = conf.root.get(kind)
+        if not isinstance(path, str) or not path:
+            raise LineageDamaged(f"The renewal file {conf_path} does not say where {kind}.pem is.")
+        live[kind] = path if path[0] == "/" else f"{base}/{path}"
+    archive = conf.root.get("archive_dir")
+    if not isinstance(archive, str) or not archive:
+        archive = f"{base}/archive/{name}"
+    elif archive[0] != "/":
+        archive = f"{base}/{archive}"
+    return Places(name=name, conf=conf_path, live=live, archive=archive.rstrip("/"), live_root=f"{base}/live")
+
+
+def root_keys(places: Places) -> dict[str, str]:
+    """The keys at the head of a renewal file that name the places."""
+    return {"archive_dir": places.archive, **{kind: places.live[kind] for kind in _CONF_ORDER}}
+
+
+def linked_version(path: str, kind: str, name: str) -> int:
+    """The number that the live link ``path`` points to.
+
+    Raises: LineageDamaged when it is no link, dangles, or points to something that is not a version of ``kind``.
+    """
+    try:
+        target = os.readlink(path)
+    except FileNotFoundError:
+        raise LineageDamaged(f"The certificate {name} is damaged: {path} is missing.") from None
+    except OSError as error:
+        reason = "is not a symbolic link" if os.path.lexists(path) else (error.strerror or "cannot be read")
+        raise LineageDamaged(f"The certificate {name} is damaged: {path}: {reason}.") from None
+    found = parse_version_file(target.rpartition("/")[2])
+    if found is None or found[0] != kind:
+        raise LineageDamaged(f"The certificate {name} is damaged: {path} points to {target}, not to a {kind}N.pem.")
+    try:
+        os.stat(path)
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be used: {error.strerror}"
+        raise LineageDamaged(f"The certificate {name} is damaged: {path} points to {target}, which {reason}.") from None
+    return found[1]
+
+
+_CONF_ORDER = ("cert", "privkey", "chain", "fullchain")
