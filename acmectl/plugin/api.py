@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from acmectl.clock import Clock
-from acmectl.errors import AuthorizationFailed, AuthorizationFailure, PluginError
+from acmectl.errors import AuthorizationFailed, AuthorizationFailure, HookFailed, PluginError
 from acmectl.identifiers import Identifier
 from acmectl.interrupts import Interrupts
 
@@ -37,6 +37,7 @@ __all__ = [
     "ChallengeTask",
     "Clock",
     "Context",
+    "HookFailed",
     "HookRunner",
     "Identifier",
     "Interrupts",
