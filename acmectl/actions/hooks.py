@@ -86,8 +86,8 @@ class HookSession:
                     self._pre_done[hook.command] = failure
                     raise
                 self._pre_done[hook.command] = None
-            elif (failure := self._pre_done[hook.command]) is not None:
-                raise HookFailed(failure.message, hint=failure.hint)
+            elif (earlier := self._pre_done[hook.command]) is not None:
+                raise HookFailed(earlier.message, hint=earlier.hint)
 
     def deploy(self, commands: HookCommands, live_dir: Path, identifiers: Iterable[Identifier]) -> list[HookFailed]:
         """Run the deploy hooks of one lineage, all of them, and give the failures."""

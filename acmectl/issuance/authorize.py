@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.acme.challenge import check_token, key_authorization
+from acmectl.acme.retry import RetryPolicy, poll
 from acmectl.acme.status import AuthorizationStatus, ChallengeStatus, OrderStatus
 from acmectl.errors import (
     AcmectlError,
@@ -17,7 +18,7 @@ from acmectl.errors import (
     ConfigError,
     PluginError,
 )
-from acmectl.events import AuthorizationsRead, ChallengesPresented, CleanUpFailed, Notice
+from acmectl.events import AuthorizationsRead, ChallengesPresented, CleanUpFailed, Notice, Waiting
 from acmectl.identifiers import Identifier
 from acmectl.issuance.preflight import SelfCheck
 from acmectl.issuance.request import Preflight
@@ -84,8 +85,6 @@ class Authorizer:
         if not jobs:
             return self._watch(order, jobs, None)
         groups = _by_solver(jobs)
-        for solver, tasks in groups:
-            self._guard(solver, lambda s=solver, t=tasks: s.plugin.check([task.identifier for task in t]))  # type: ignore[misc]
         presented: list[tuple[NamedAuthenticator, list[ChallengeTask]]] = []
         try:
             self._present(groups, presented)
@@ -144,7 +143,7 @@ class Authorizer:
         for solver, tasks in groups:
             presented.append((solver, tasks))
             try:
-                self._guard(solver, lambda s=solver, t=tasks: s.plugin.present(t))  # type: ignore[misc]
+                self._guard(solver, lambda s=solver, t=tasks: s.plugin.present(t))
             except AuthorizationFailed as error:
                 failures.extend(error.failures)
             else:
@@ -152,7 +151,7 @@ class Authorizer:
         if failures:
             raise AuthorizationFailed(tuple(failures))
         for solver, tasks in groups:
-            self._guard(solver, lambda s=solver, t=tasks: s.plugin.wait(t))  # type: ignore[misc]
+            self._guard(solver, lambda s=solver, t=tasks: s.plugin.wait(t))
 
     def _guard(self, solver: NamedAuthenticator, call: object) -> None:
         """A plugin may be anybody's code: what it raises becomes one clear line."""
@@ -189,7 +188,14 @@ class Authorizer:
             return latest
 
         with self.ca_time.running():
-            latest = self.client.poll(fetch, lambda state: state.status is not OrderStatus.PENDING, timeout=self.ca_time.left)
+            latest = poll(
+                fetch,
+                lambda state: state.status is not OrderStatus.PENDING,
+                RetryPolicy(deadline=self.ca_time.left),
+                self.clock,
+                what="The validation",
+                on_wait=lambda waited: self.observe(Waiting(what="the CA to validate", seconds=waited)),
+            )
         if latest.status is OrderStatus.INVALID:
             self._raise_failures(jobs, check)
             raise order_refused(latest)

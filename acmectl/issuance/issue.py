@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from acmectl.acme.retry import RetryPolicy, poll
 from acmectl.acme.status import AuthorizationStatus, OrderStatus
 from acmectl.errors import ProtocolViolation, RateLimited, ServerProblem
-from acmectl.events import OrderPlaced
+from acmectl.events import OrderPlaced, Waiting
 from acmectl.issuance.authorize import Authorizer, order_refused
 from acmectl.issuance.request import CaTime
 from acmectl.workers import first_error, run_each
@@ -59,7 +60,7 @@ def issue(
             order = authorizer.authorize(order, authorizations)
     if not policy.finalize:
         return ()
-    order = _finalized(client, order, request.csr_der, ca_time, journal)
+    order = _finalized(client, order, request.csr_der, ca_time=ca_time, journal=journal, clock=clock, observe=observe)
     with ca_time.running():
         return tuple(client.certificate(order, alternates=request.alternates))
 
@@ -111,7 +112,16 @@ def _deactivate_valid(
     return bool(valid)
 
 
-def _finalized(client: AcmeClient, order: Order, csr_der: bytes, ca_time: CaTime, journal: OrderJournal) -> Order:
+def _finalized(
+    client: AcmeClient,
+    order: Order,
+    csr_der: bytes,
+    *,
+    ca_time: CaTime,
+    journal: OrderJournal,
+    clock: Clock,
+    observe: Observer,
+) -> Order:
     """The order once it is ``valid`` (RFC 8555 section 7.4)."""
     if order.status is OrderStatus.READY:
         journal.finalizing(order.url)
@@ -122,8 +132,13 @@ def _finalized(client: AcmeClient, order: Order, csr_der: bytes, ca_time: CaTime
         waiting = (OrderStatus.PROCESSING, OrderStatus.READY)
         url = order.url
         with ca_time.running():
-            order = client.poll(
-                lambda: client.order(url), lambda state: state.status not in waiting, timeout=ca_time.left, first=order
+            order = poll(
+                lambda: client.order(url),
+                lambda state: state.status not in waiting,
+                RetryPolicy(deadline=ca_time.left),
+                clock,
+                what="The certificate",
+                on_wait=lambda waited: observe(Waiting(what="the CA to issue", seconds=waited)),
             )
     if order.status is not OrderStatus.VALID:
         raise order_refused(order)

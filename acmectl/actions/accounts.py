@@ -1,0 +1,229 @@
+"""Accounts at a CA: open, register, show, update, unregister (RFC 8555 section 7.3)."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.acme.jws import AccountKey
+from acmectl.acme.problem import ProblemType
+from acmectl.acme.status import AccountStatus
+from acmectl.errors import Aborted, ConfigError, ServerProblem
+from acmectl.events import AccountRegistered, Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from acmectl.acme.client import AcmeClient
+    from acmectl.acme.resources import DirectoryMeta
+    from acmectl.actions.requests import AccountRequest
+    from acmectl.actions.services import Services
+    from acmectl.storage.accounts import StoredAccount
+
+_EMAIL = re.compile(r"^[^@\s,<>]+@[^@\s,<>.]+(\.[^@\s,<>.]+)+$")
+_GONE = {ProblemType.ACCOUNT_DOES_NOT_EXIST, ProblemType.UNAUTHORIZED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAccount:
+    """An account that can be worked with. ``created`` when this run registered it."""
+
+    client: AcmeClient
+    stored: StoredAccount
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountInfo:
+    """What the CA says of an account. ``contact`` are URLs such as ``mailto:admin@example.org``."""
+
+    server: str
+    id: str
+    url: str
+    thumbprint: str
+    contact: tuple[str, ...]
+    status: str
+
+
+def open_account(services: Services, request: AccountRequest) -> OpenAccount:
+    """The account to use at the CA, registered now if there is none.
+
+    Raises: ConfigError when several fit and nobody can choose, or something needed to register was not given.
+    """
+    services.accounts.link_earlier(request.server)
+    stored = choose_account(services, request)
+    if stored is None:
+        return register(services, request)
+    services.network.remember_trust(request.server)
+    return OpenAccount(client=_client(services, stored), stored=stored)
+
+
+def choose_account(services: Services, request: AccountRequest) -> StoredAccount | None:
+    """The stored account that ``request`` means, or None when the CA has none here. Raises: ConfigError, Aborted."""
+    if request.account_id is not None:
+        return services.accounts.get(request.server, request.account_id)
+    listing = services.accounts.list(request.server)
+    for skipped in listing.skipped:
+        services.observe(Notice(text=skipped.reason, level="warning"))
+    stored = listing.accounts
+    if len(stored) <= 1:
+        return stored[0] if stored else None
+    if not services.person.interactive:
+        raise ConfigError(
+            f"There are {len(stored)} accounts for {request.server}: {', '.join(account.id for account in stored)}.",
+            hint="Choose one with --account ID.",
+        )
+    labels = [account.label for account in stored]
+    return stored[services.person.choose("Which account should be used?", labels, flag="--account")]
+
+
+def register(services: Services, request: AccountRequest) -> OpenAccount:
+    """A new account with a new key. Raises: ConfigError when something needed was not given, AcmeError."""
+    client = services.network.client(request.server)
+    meta = client.directory().meta
+    _check_binding(request, meta)
+    _agree(services, request, meta)
+    email = _email(services, request)
+    key = AccountKey.generate(request.key_kind)
+    client = services.network.client(request.server, key)
+    eab = (request.eab.kid, request.eab.hmac_key, request.eab.alg) if request.eab is not None else None
+    account = client.new_account([f"mailto:{address}" for address in email], agree_tos=True, eab=eab)
+    stored = services.accounts.save(
+        request.server,
+        key_jwk_json=key.jwk_json(),
+        public_pem=key.public_pem(),
+        uri=account.url,
+        creation_dt=services.clock.now(),
+        creation_host=socket.gethostname(),
+    )
+    services.network.remember_trust(request.server)
+    services.observe(AccountRegistered(server=request.server, url=account.url))
+    return OpenAccount(client=client, stored=stored, created=True)
+
+
+def register_only(services: Services, request: AccountRequest) -> OpenAccount:
+    """As the command ``register``: refuses when there is an account already. Raises: ConfigError."""
+    with services.lock():
+        if services.accounts.list(request.server).accounts:
+            raise ConfigError(
+                f"There is an account for {request.server} already.",
+                hint="acmectl update_account changes its e-mail address; acmectl unregister gives it up.",
+            )
+        return register(services, request)
+
+
+def show(services: Services, request: AccountRequest) -> AccountInfo:
+    """The account as the CA has it. Raises: ConfigError when there is none here, AcmeError."""
+    stored = _existing(services, request)
+    client = services.network.client(stored.server, AccountKey.from_jwk_json(stored.key_jwk_json))
+    account = client.find_account()
+    if account is None:
+        raise ConfigError(
+            f"The CA at {stored.server} does not know the account {stored.id}.",
+            hint="If it was deactivated, acmectl unregister removes what is left of it here.",
+        )
+    return AccountInfo(
+        server=stored.server,
+        id=stored.id,
+        url=account.url,
+        thumbprint=client.key.thumbprint(),
+        contact=account.contact,
+        status=account.status,
+    )
+
+
+def update(services: Services, request: AccountRequest) -> tuple[str, ...]:
+    """Replace the contacts; gives the e-mail addresses that the account has now. Raises: ConfigError, AcmeError."""
+    with services.lock():
+        stored = _existing(services, request)
+        email = request.email
+        if not email and not request.without_email:
+            if not services.person.interactive:
+                raise ConfigError(
+                    "update_account needs to know the new e-mail address.",
+                    hint="Give it with --email, or remove it with --register-unsafely-without-email.",
+                )
+            email = _split(services.person.ask("New e-mail address (empty: none)", flag="--email", default=""))
+        check_email(email)
+        _client(services, stored).update_account([f"mailto:{address}" for address in email])
+        return tuple(email)
+
+
+def unregister(services: Services, request: AccountRequest) -> StoredAccount:
+    """Deactivate the account at the CA, then delete it here. Raises: ConfigError, Aborted, AcmeError."""
+    with services.lock():
+        stored = _existing(services, request)
+        question = f"Deactivate the account {stored.id} at {stored.server} and delete it here? It cannot be undone."
+        if not services.person.yes_no(question, default=True):
+            raise Aborted("The account was left as it is.")
+        try:
+            _client(services, stored).deactivate_account()
+        except ServerProblem as error:
+            if error.problem.code not in _GONE:
+                raise
+            services.observe(
+                Notice(text=f"The CA does not accept the account any more ({error.problem.detail}); deleted here.", level="warning")
+            )
+        services.accounts.remove(stored)
+        return stored
+
+
+def check_email(addresses: Sequence[str]) -> None:
+    """Refuse what cannot be an e-mail address. Raises: ConfigError."""
+    for address in addresses:
+        if not _EMAIL.match(address) or not address.isprintable():
+            raise ConfigError(f"{address!r} is not an e-mail address.", hint="Give it as name@example.org.")
+
+
+def _existing(services: Services, request: AccountRequest) -> StoredAccount:
+    stored = choose_account(services, request)
+    if stored is None:
+        raise ConfigError(
+            f"There is no account for {request.server}.",
+            hint="acmectl register makes one; --server says which CA is meant.",
+        )
+    return stored
+
+
+def _client(services: Services, stored: StoredAccount) -> AcmeClient:
+    key = AccountKey.from_jwk_json(stored.key_jwk_json)
+    return services.network.client(stored.server, key, account_url=stored.uri)
+
+
+def _check_binding(request: AccountRequest, meta: DirectoryMeta) -> None:
+    """RFC 8555 section 7.3.4: a CA may require that an account is bound to one it knows already."""
+    if meta.external_account_required and request.eab is None:
+        raise ConfigError(
+            f"The CA at {request.server} requires external account binding: give --eab-kid and --eab-hmac-key.",
+            hint="The CA's web site shows both for your account there.",
+        )
+
+
+def _agree(services: Services, request: AccountRequest, meta: DirectoryMeta) -> None:
+    """RFC 8555 section 7.3.3: nobody agrees to terms but the person."""
+    if meta.terms_of_service is None or request.agree_tos:
+        return
+    if not services.person.interactive:
+        raise ConfigError(
+            f"The CA's terms of service must be agreed to: {meta.terms_of_service}",
+            hint="Read them, then give --agree-tos.",
+        )
+    services.person.say(f"The terms of service of the CA are at\n{meta.terms_of_service}")
+    if not services.person.yes_no("Do you agree to them?", flag="--agree-tos"):
+        raise Aborted("No account without agreeing to the CA's terms of service.")
+
+
+def _email(services: Services, request: AccountRequest) -> tuple[str, ...]:
+    email = request.email
+    if not email and not request.without_email and services.person.interactive:
+        email = _split(
+            services.person.ask("E-mail address for the account (empty: none)", flag="--email", default="")
+        )
+    check_email(email)
+    return email
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[,\s]+", text.strip()) if part)

@@ -1,0 +1,58 @@
+"""Connections to CAs: trust, user agent, one transport per way of trusting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from acmectl.acme.client import AcmeClient
+from acmectl.acme.transport import RequestsTransport, choose_trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from acmectl.acme.jws import AccountKey
+    from acmectl.clock import Clock
+    from acmectl.interrupts import Interrupts
+    from acmectl.storage.trust import RememberedTrust
+
+
+class Network:
+    """Makes clients that share transports. ``ca_bundle`` (PEM file) beats the one remembered for a CA."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        interrupts: Interrupts,
+        trust: RememberedTrust,
+        environ: Mapping[str, str],
+        user_agent: str,
+        ca_bundle: Path | None = None,
+        no_verify: bool = False,
+    ) -> None:
+        self._clock = clock
+        self._interrupts = interrupts
+        self._trust = trust
+        self._environ = environ
+        self._user_agent = user_agent
+        self._ca_bundle = ca_bundle
+        self._no_verify = no_verify
+        self._transports: dict[str | bool, RequestsTransport] = {}
+
+    def client(self, server: str, key: AccountKey | None = None, *, account_url: str | None = None) -> AcmeClient:
+        """A client for the CA whose directory URL is ``server``. Raises: ConfigError for an unusable bundle or URL."""
+        bundle = self._ca_bundle or self._trust.get(server)
+        verify = choose_trust(None if bundle is None else str(bundle), self._environ, no_verify=self._no_verify)
+        transport = self._transports.get(verify)
+        if transport is None:
+            transport = RequestsTransport(
+                verify=verify, user_agent=self._user_agent, clock=self._clock, interrupts=self._interrupts
+            )
+            self._transports[verify] = transport
+        return AcmeClient(transport, server, key, clock=self._clock, account_url=account_url)
+
+    def remember_trust(self, server: str) -> None:
+        """Keep the bundle given now for the next time (per CA). Raises: StorageError."""
+        if self._ca_bundle is not None:
+            self._trust.remember(server, self._ca_bundle)

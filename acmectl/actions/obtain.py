@@ -1,0 +1,262 @@
+"""certonly: decide what the request means for the lineages there are, and carry it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from acmectl.actions.accounts import open_account
+from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
+from acmectl.actions.due import parse_before_expiry, renewal_due
+from acmectl.actions.hooks import HookSession
+from acmectl.actions.version import Target, announce, issue_version
+from acmectl.errors import ConfigError, HookFailed, StorageError
+from acmectl.events import LineageHealed, Notice
+from acmectl.identifiers import ordered, parse_any
+from acmectl.pki.summary import summary
+from acmectl.storage.lineage import BrokenLineage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from acmectl.actions.requests import CertificateRequest, Complete
+    from acmectl.actions.services import Services
+    from acmectl.actions.version import NewVersion
+    from acmectl.identifiers import Identifier
+    from acmectl.pki.summary import CertificateSummary
+    from acmectl.storage.lineage import Lineage
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    OBTAINED = "obtained"
+    RENEWED = "renewed"
+    KEPT = "kept"
+    SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obtained:
+    """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail although the certificate is kept."""
+
+    outcome: Outcome
+    name: str
+    identifiers: tuple[Identifier, ...]
+    dropped: tuple[Identifier, ...] = ()
+    server: str | None = None
+    live_dir: Path | None = None
+    not_after: datetime | None = None
+    serial: int | None = None
+    version: int | None = None
+    authenticator: str | None = None
+    unattended_renewal: bool = True
+    finalized: bool = True
+    hook_failures: tuple[HookFailed, ...] = ()
+
+
+def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
+    """Obtain, renew or keep a certificate. Raises: AcmectlError of every kind; nothing on disk is half-changed then."""
+    with services.lock():
+        wanted = _with_names(services, wanted)
+        plan = _settled(services, wanted)
+        if isinstance(plan, NeedNames):
+            wanted = _with_names(services, wanted, needed=True)
+            plan = _settled(services, wanted)
+        match plan:
+            case Keep(lineage=name):
+                return _kept(services, name)
+            case New(name=name, identifiers=identifiers):
+                chosen = name or services.lineages.choose_name(identifiers[0].base)
+                services.lineages.check_free(chosen)
+                target = Target(name=chosen, identifiers=identifiers)
+            case Renew(lineage=name, identifiers=identifiers):
+                target = Target(name=name, identifiers=identifiers, existing=services.lineages.get(name))
+            case _:
+                raise ConfigError("No identifiers were given.", hint="Name them with -d NAME.")
+        return _carried_out(services, target, complete)
+
+
+def _carried_out(services: Services, target: Target, complete: Complete) -> Obtained:
+    request = complete(target.existing.conf if target.existing is not None else None)
+    refuse_test_over_real(target, request)
+    services.load_authenticator(request.authenticator.name)
+    account = open_account(services, request.account)
+    request = with_account(request, account.stored.id)
+    session = HookSession(services.hooks, services.layout.hooks_dir)
+    failures: list[HookFailed] = []
+    made: NewVersion | None = None
+    try:
+        session.before(request.hooks)
+        announce(services, target, request)
+        made = issue_version(services, account, target, request)
+        failures += deploy(services, session, made, request, existed=target.existing is not None)
+    finally:
+        # Post hooks undo what pre hooks did, so they run however the attempt ended, by a signal too.
+        with services.interrupts.shielded():
+            renewed = made.identifiers if made is not None else ()
+            missing = tuple(i for i in target.identifiers if i not in renewed)
+            failures += session.finish(renewed, missing)
+            if made is None:
+                for failure in failures:
+                    services.observe(Notice(text=failure.message, level="warning"))
+    existed = target.existing is not None
+    live = None if made.number is None else services.layout.live(made.name)
+    outcome = Outcome.RENEWED if existed else Outcome.OBTAINED
+    return Obtained(
+        outcome=Outcome.SIMULATED if request.dry_run else outcome,
+        name=made.name,
+        identifiers=made.identifiers,
+        dropped=made.dropped,
+        server=account.stored.server,
+        live_dir=target.existing.live_dir if target.existing is not None and live is not None else live,
+        not_after=made.not_after,
+        serial=made.serial,
+        version=made.number,
+        authenticator=request.authenticator.name,
+        unattended_renewal=can_renew_unattended(request),
+        finalized=request.finalize,
+        hook_failures=tuple(failures),
+    )
+
+
+def deploy(
+    services: Services, session: HookSession, made: NewVersion, request: CertificateRequest, *, existed: bool
+) -> list[HookFailed]:
+    """Run the deploy hooks for what was made; in a dry run only if asked to, with the present live directory."""
+    if made.number is None and not (request.run_deploy_hooks and existed):
+        return []
+    return session.deploy(request.hooks, services.layout.live(made.name), made.identifiers)
+
+
+def can_renew_unattended(request: CertificateRequest) -> bool:
+    """False for manual without an authentication hook: somebody would have to be there."""
+    return request.authenticator.name != "manual" or bool(request.authenticator.options.get("auth_hook"))
+
+
+def with_account(request: CertificateRequest, account_id: str) -> CertificateRequest:
+    """The account that is used is always stored."""
+    return replace(request, params={**request.params, "account": account_id})
+
+
+def refuse_test_over_real(target: Target, request: CertificateRequest) -> None:
+    """A certificate from a staging CA must not replace a real one by accident. Raises: ConfigError."""
+    if target.existing is None or request.dry_run or request.break_my_certs:
+        return
+    present = target.existing.conf.text("server") or ""
+    if "staging" in request.account.server and "staging" not in present:
+        raise ConfigError(
+            f"The certificate {target.name} is a real one; one from {request.account.server} would replace it.",
+            hint="Use another --cert-name, --dry-run, or --break-my-certs if that is what you want.",
+        )
+
+
+def _with_names(services: Services, wanted: Wanted, *, needed: bool = False) -> Wanted:
+    if wanted.identifiers or (wanted.cert_name is not None and not needed):
+        return wanted
+    text = services.person.ask(
+        "Which names should the certificate have (separated by commas or spaces)?",
+        flag="--domains",
+        check=lambda answer: [parse_any(word) for word in answer.replace(",", " ").split()],
+    )
+    return replace(wanted, identifiers=ordered(parse_any(word) for word in text.replace(",", " ").split()))
+
+
+def _settled(services: Services, wanted: Wanted) -> New | Renew | Keep | NeedNames:
+    """A plan without doubts. What killed runs left half-done is finished first, for it may change the plan."""
+    if not wanted.dry_run:
+        left = {*services.pending.names(), *([wanted.cert_name] if wanted.cert_name is not None else [])}
+        _heal(services, [name for name in services.lineages.names() if name in left])
+    if wanted.cert_name is not None and services.lineages.exists(wanted.cert_name):
+        services.lineages.get(wanted.cert_name)  # a damaged one is an error here, not a name that is free
+    plan: Plan = decide(wanted, survey(services))
+    if isinstance(plan, Ask):
+        plan = _answered(services, plan)
+    if isinstance(plan, Renew | Keep) and not wanted.dry_run and _heal(services, [plan.lineage]):
+        again = decide(wanted, survey(services))
+        plan = _answered(services, again) if isinstance(again, Ask) else again
+    return plan
+
+
+def _heal(services: Services, names: list[str]) -> bool:
+    healed = False
+    for name in names:
+        for what in services.lineages.heal(name):
+            healed = True
+            services.observe(LineageHealed(lineage=name, what=what))
+    return healed
+
+
+def survey(services: Services) -> list[Known]:
+    """All lineages that can be read, as the decision needs them."""
+    now = services.clock.now()
+    found: list[Known] = []
+    for lineage in services.lineages.all():
+        if isinstance(lineage, BrokenLineage):
+            continue
+        try:
+            certificate = summary(lineage.read("cert"))
+        except StorageError:
+            continue
+        due = _is_due(lineage, certificate, now)
+        found.append(Known(name=lineage.name, identifiers=certificate.identifiers, due=due))
+    return found
+
+
+def _is_due(lineage: Lineage, certificate: CertificateSummary, now: datetime) -> bool:
+    before = lineage.conf.root.get("renew_before_expiry")
+    return renewal_due(
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        now=now,
+        autorenew=(lineage.conf.text("autorenew") or "").lower() != "false",
+        before_expiry=parse_before_expiry(before) if isinstance(before, str) else None,
+    ).due
+
+
+def _answered(services: Services, ask: Ask) -> Renew | Keep:
+    present = " ".join(str(identifier) for identifier in ask.present)
+    wanted = " ".join(str(identifier) for identifier in ask.if_yes.identifiers)
+    match ask.doubt:
+        case Doubt.KEEP_OR_RENEW:
+            question = f"The certificate {ask.lineage} has these very names and is not due yet. What now?"
+            choices = ("Keep it for now", "Renew it (the CA limits how often)")
+            renew = services.person.choose(question, choices, default=0, flag="--force-renewal") == 1
+            return ask.if_yes if renew else Keep(lineage=ask.lineage)
+        case Doubt.EXPAND:
+            question = f"The certificate {ask.lineage} has {present}. Replace it by one for {wanted}?"
+            if services.person.yes_no(question, flag="--expand", yes="Expand", no="Cancel"):
+                return ask.if_yes
+            raise ConfigError(
+                f"The certificate {ask.lineage} was left as it is.",
+                hint="For a separate certificate that overlaps with it, use --duplicate.",
+            )
+        case Doubt.CHANGE_NAMES:
+            added = [str(i) for i in ask.if_yes.identifiers if i not in ask.present]
+            removed = [str(i) for i in ask.present if i not in ask.if_yes.identifiers]
+            change = " ".join([*(f"+{name}" for name in added), *(f"-{name}" for name in removed)])
+            if not services.person.interactive:
+                services.observe(Notice(text=f"The names of the certificate {ask.lineage} change: {change}"))
+            question = f"The names of the certificate {ask.lineage} would change: {change}. Go on?"
+            if services.person.yes_no(
+                question, default=True, flag="--renew-with-new-domains", yes="Update", no="Cancel"
+            ):
+                return ask.if_yes
+            raise ConfigError(f"The certificate {ask.lineage} was left as it is.", hint="Choose another --cert-name.")
+
+
+def _kept(services: Services, name: str) -> Obtained:
+    lineage = services.lineages.get(name)
+    certificate = summary(lineage.read("cert"))
+    return Obtained(
+        outcome=Outcome.KEPT,
+        name=name,
+        identifiers=certificate.identifiers,
+        server=lineage.conf.text("server"),
+        live_dir=lineage.live_dir,
+        not_after=certificate.not_after,
+        serial=certificate.serial,
+        version=lineage.version,
+    )

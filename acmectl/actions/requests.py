@@ -1,0 +1,95 @@
+"""What the command line asks of the actions, as frozen values. Made at the door, never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from acmectl.issuance.request import DEFAULT_TIMEOUT, Preflight
+
+if TYPE_CHECKING:
+    from acmectl.actions.hooks import HookCommands
+    from acmectl.pki.keys import KeySpec
+    from acmectl.storage.renewal_conf import JsonValue, RenewalConf
+
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+
+ParamValue = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EabCredentials:
+    """External account binding (RFC 8555 section 7.3.4). ``hmac_key`` is base64url; ``alg`` HS256, HS384 or HS512."""
+
+    kid: str
+    hmac_key: str = field(repr=False)
+    alg: str = "HS256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRequest:
+    """Which CA and which account. ``server`` is the directory URL; ``account_id`` names one of several accounts."""
+
+    server: str
+    account_id: str | None = None
+    email: tuple[str, ...] = ()
+    agree_tos: bool = False
+    without_email: bool = False
+    eab: EabCredentials | None = None
+    key_kind: str = "rsa2048"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest:
+    """The certificate's key: ``spec`` for a new one; ``reuse`` keeps the lineage's present key unless ``new_key``.
+
+    ``explicit``: type, size or curve were asked for now, so that a reused key must be of that kind.
+    """
+
+    spec: KeySpec
+    explicit: bool = False
+    reuse: bool = False
+    new_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticatorRequest:
+    """The authenticator by name and its options, keyed as in a renewal file without the plugin's prefix."""
+
+    name: str
+    options: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRequest:
+    """Everything about one issuance except the identifiers and the lineage.
+
+    ``finalize`` is False for a dry run against a CA that would issue for real. ``params`` is what ``[renewalparams]`` will hold; ``own`` what the section ``[acmectl]`` will.
+    """
+
+    account: AccountRequest
+    authenticator: AuthenticatorRequest
+    key: KeyRequest
+    hooks: HookCommands
+    params: Mapping[str, ParamValue]
+    webroot_map: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, JsonValue] = field(default_factory=dict)
+    must_staple: bool = False
+    preferred_chain: str | None = None
+    preferred_profile: str | None = None
+    required_profile: str | None = None
+    preferred_challenges: tuple[str, ...] = ()
+    allow_subset_of_names: bool = False
+    issuance_timeout: float = DEFAULT_TIMEOUT
+    preflight: Preflight = Preflight.BESIDE
+    debug_challenges: bool = False
+    dry_run: bool = False
+    finalize: bool = True
+    break_my_certs: bool = False
+    run_deploy_hooks: bool = False
+
+
+Complete = Callable[["RenewalConf | None"], CertificateRequest]
+"""Makes the request for one lineage: what was given now, over what its renewal file holds (None for a new lineage)."""

@@ -1,0 +1,355 @@
+"""One new version of a lineage: key, order, check, archive, renewal file, live. See docs/issuance-cycle.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from acmectl.acme.problem import Problem
+from acmectl.errors import AuthorizationFailed, ConfigError, ServerProblem
+from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, Notice, WentLive
+from acmectl.issuance.issue import issue
+from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NamedAuthenticator, NoJournal
+from acmectl.pki.certificate import read_certificate
+from acmectl.pki.chain import choose_chain, verify_issued
+from acmectl.pki.csr import make_csr
+from acmectl.pki.keys import generate_key, public_bytes_of, spec_of
+from acmectl.plugin.api import ChallengeTask, Context
+from acmectl.storage.archive import VersionFiles
+from acmectl.storage.pending import PendingOrder, PendingRecord
+from acmectl.storage.renewal_conf import RenewalConf, conf_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from acmectl.actions.accounts import OpenAccount
+    from acmectl.actions.requests import CertificateRequest
+    from acmectl.actions.services import Services
+    from acmectl.identifiers import Identifier
+    from acmectl.issuance.request import BeforeRespond, OrderJournal
+    from acmectl.pki.chain import IssuedChain
+    from acmectl.pki.keys import KeySpec
+    from acmectl.storage.lineage import Lineage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which lineage gets a version, and for which identifiers; ``existing`` is None for a new lineage."""
+
+    name: str
+    identifiers: tuple[Identifier, ...]
+    existing: Lineage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """What was made. ``number`` is None when nothing was kept (a dry run). ``dropped`` are names left out."""
+
+    name: str
+    number: int | None
+    identifiers: tuple[Identifier, ...]
+    dropped: tuple[Identifier, ...] = ()
+    not_after: datetime | None = None
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """Key and CSR of the attempt, and the order that an earlier run placed for them."""
+
+    key_pem: bytes
+    csr_der: bytes
+    key_request: str
+    resume: PendingRecord | None = None
+
+
+def issue_version(
+    services: Services, account: OpenAccount, target: Target, request: CertificateRequest
+) -> NewVersion:
+    """Obtain, check, save and activate a certificate. Raises: what issue() raises, StorageError, ConfigError."""
+    solver = make_authenticator(services, request)
+    profile = choose_profile(services, account, request)
+    identifiers = target.identifiers
+    while True:
+        solver.plugin.check(identifiers)
+        attempt = replace(target, identifiers=identifiers)
+        try:
+            made = _attempt(services, account, attempt, request, profile=profile, solver=solver)
+        except (AuthorizationFailed, ServerProblem) as error:
+            failed = _failed_identifiers(error)
+            left = tuple(identifier for identifier in identifiers if identifier not in failed)
+            if not request.allow_subset_of_names or not left or len(left) == len(identifiers):
+                raise
+            gone = ", ".join(str(identifier) for identifier in identifiers if identifier in failed)
+            services.observe(Notice(text=f"Going on without {gone}: {error.message}", level="warning"))
+            identifiers = left
+            continue
+        return replace(made, dropped=tuple(i for i in target.identifiers if i not in identifiers))
+
+
+def _attempt(
+    services: Services,
+    account: OpenAccount,
+    target: Target,
+    request: CertificateRequest,
+    *,
+    profile: str | None,
+    solver: NamedAuthenticator,
+) -> NewVersion:
+    draft = _draft(services, account, target, request, profile)
+    if draft.resume is not None and (saved := _adopt(services, target, request, draft, draft.resume)) is not None:
+        return saved
+    version = services.lineages.next_version(target.name)
+    journal: OrderJournal = NoJournal()
+    if not request.dry_run:
+        journal = _PendingJournal(services, account, target, draft, profile, version)
+    chains = issue(
+        account.client,
+        IssuanceRequest(
+            identifiers=target.identifiers,
+            csr_der=draft.csr_der,
+            profile=profile,
+            preferred_challenges=request.preferred_challenges,
+            alternates=request.preferred_chain is not None,
+            resume_order=draft.resume.order.order_url if draft.resume is not None else None,
+        ),
+        lambda _identifier: solver,
+        policy=IssuancePolicy(
+            timeout=request.issuance_timeout,
+            preflight=request.preflight,
+            revalidate=request.dry_run and request.finalize,
+            finalize=request.finalize,
+        ),
+        journal=journal,
+        clock=services.clock,
+        interrupts=services.interrupts,
+        observe=services.observe,
+        before_respond=pause_for_debugging(services) if request.debug_challenges else None,
+    )
+    if not chains:
+        return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
+    spki = public_bytes_of(draft.key_pem)
+    issued = checked_chain(services, chains, request.preferred_chain, spki, target.identifiers, quiet=request.dry_run)
+    if request.dry_run:
+        return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
+    return _keep(services, target, request, draft, issued)
+
+
+def checked_chain(
+    services: Services,
+    chains: Sequence[bytes],
+    preferred: str | None,
+    spki: bytes,
+    identifiers: Sequence[Identifier],
+    *,
+    quiet: bool = False,
+) -> IssuedChain:
+    """The chain to keep, verified against our key, names and clock. Raises: ProtocolViolation."""
+    chain, found = choose_chain(chains, preferred)
+    if not found and preferred is not None and not quiet:
+        services.observe(
+            Notice(text=f"The CA offers no chain issued by {preferred!r}; its default is used.", level="warning")
+        )
+    return verify_issued(chain, spki, identifiers, services.clock.now())
+
+
+def _keep(
+    services: Services, target: Target, request: CertificateRequest, draft: _Draft, issued: IssuedChain
+) -> NewVersion:
+    files = VersionFiles(privkey=draft.key_pem, cert=issued.leaf, chain=issued.chain, fullchain=issued.fullchain)
+    number = services.lineages.save(target.name, files)
+    directory = services.layout.archive(target.name) if target.existing is None else target.existing.archive_dir
+    services.observe(CertificateSaved(lineage=target.name, version=number, directory=directory))
+    services.lineages.write_conf(target.name, conf_for(target, request, draft.key_pem))
+    services.lineages.activate(target.name, number)
+    services.observe(WentLive(lineage=target.name, version=number))
+    services.pending.drop(target.name)
+    services.lineages.prune(target.name, number)
+    return _described(target, number, issued.leaf)
+
+
+def _described(target: Target, number: int, cert_pem: bytes) -> NewVersion:
+    info = read_certificate(cert_pem)
+    return NewVersion(
+        name=target.name,
+        number=number,
+        identifiers=target.identifiers,
+        not_after=info.not_after,
+        serial=info.serial,
+    )
+
+
+def _draft(
+    services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
+) -> _Draft:
+    reused = _reused_key(target, request)
+    key_request = str(spec_of(reused)) + " reused" if reused is not None else str(request.key.spec)
+    if request.must_staple:
+        key_request += " must-staple"
+    if not request.dry_run:
+        found = services.pending.load(target.name)
+        if found.record is not None and found.record.order.matches(
+            server=account.stored.server,
+            account_url=account.stored.uri,
+            identifiers=target.identifiers,
+            profile=profile,
+            key_request=key_request,
+        ):
+            record = found.record
+            return _Draft(
+                key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record
+            )
+    key_pem = reused if reused is not None else generate_key(request.key.spec)
+    csr_der = make_csr(key_pem, target.identifiers, must_staple=request.must_staple)
+    return _Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
+
+
+def _reused_key(target: Target, request: CertificateRequest) -> bytes | None:
+    if target.existing is None or not request.key.reuse or request.key.new_key:
+        return None
+    key_pem = target.existing.read("privkey")
+    present = spec_of(key_pem)
+    if request.key.explicit and present != request.key.spec:
+        raise ConfigError(
+            f"The certificate {target.name} reuses its key, which is {present}, but {request.key.spec} was asked for.",
+            hint="Add --new-key to change the key once, or --no-reuse-key to stop reusing it.",
+        )
+    return key_pem
+
+
+def _adopt(
+    services: Services, target: Target, request: CertificateRequest, draft: _Draft, record: PendingRecord
+) -> NewVersion | None:
+    """Finish what an earlier run had saved already: no order is spent again."""
+    conf = conf_for(target, request, draft.key_pem)
+    number = services.lineages.adopt_saved(target.name, record.key_pem, conf, version=record.order.version)
+    if number is None:
+        return None
+    services.pending.drop(target.name)
+    services.observe(
+        LineageHealed(lineage=target.name, what=f"version {number}, saved by a run that was interrupted, is live now")
+    )
+    return _described(target, number, services.lineages.get(target.name).read("cert"))
+
+
+class _PendingJournal:
+    """Writes the pending record of one order."""
+
+    def __init__(
+        self,
+        services: Services,
+        account: OpenAccount,
+        target: Target,
+        draft: _Draft,
+        profile: str | None,
+        version: int,
+    ) -> None:
+        self._services = services
+        self._record = draft.resume
+        self._name = target.name
+        self._key_pem = draft.key_pem
+        self._order = PendingOrder(
+            order_url="",
+            server=account.stored.server,
+            account_url=account.stored.uri,
+            identifiers=target.identifiers,
+            profile=profile,
+            key_request=draft.key_request,
+            csr_der=draft.csr_der,
+            created=services.clock.now(),
+            version=version,
+        )
+
+    def ordered(self, order_url: str) -> None:
+        """Key and order URL on disk, unless they are there already."""
+        if self._record is not None and self._record.order.order_url == order_url:
+            return
+        self._record = PendingRecord(order=replace(self._order, order_url=order_url), key_pem=self._key_pem)
+        self._services.pending.save(self._name, self._record)
+
+    def finalizing(self, order_url: str) -> None:
+        """Note that a certificate may exist from here on."""
+        self.ordered(order_url)
+        if self._record is not None and not self._record.order.finalized:
+            self._record = self._services.pending.mark_finalized(self._name, self._record)
+
+
+def conf_for(target: Target, request: CertificateRequest, key_pem: bytes) -> RenewalConf:
+    """The renewal file of ``target`` after this request: what it held, under what is asked for now."""
+    params = {name: conf_text(value) for name, value in request.params.items()}
+    params |= key_params(spec_of(key_pem), params)
+    return RenewalConf(params=params, webroot_map=dict(request.webroot_map), own=dict(request.own))
+
+
+def key_params(spec: KeySpec, params: Mapping[str, object]) -> dict[str, str]:
+    """``key_type`` always; size and curve brought up to date where the file mentions them."""
+    found = {"key_type": str(spec.type)}
+    if spec.size is not None and "rsa_key_size" in params:
+        found["rsa_key_size"] = str(spec.size)
+    if spec.curve is not None and "elliptic_curve" in params:
+        found["elliptic_curve"] = str(spec.curve)
+    return found
+
+
+def make_authenticator(services: Services, request: CertificateRequest) -> NamedAuthenticator:
+    """An instance of the authenticator that was asked for. Raises: PluginError."""
+    plugin_class = services.load_authenticator(request.authenticator.name)
+    context = Context(
+        clock=services.clock,
+        interrupts=services.interrupts,
+        terminal=services.person,
+        run_hook=services.hooks,
+        warn=lambda text: services.observe(Notice(text=text, level="warning")),
+    )
+    return NamedAuthenticator(
+        name=request.authenticator.name, plugin=plugin_class(request.authenticator.options, context)
+    )
+
+
+def choose_profile(services: Services, account: OpenAccount, request: CertificateRequest) -> str | None:
+    """The profile to order: a required one always, a preferred one if the CA lists it (draft-ietf-acme-profiles)."""
+    if request.required_profile is not None or request.preferred_profile is None:
+        return request.required_profile
+    offered = account.client.directory().meta.profiles
+    if request.preferred_profile in offered:
+        return request.preferred_profile
+    known = ", ".join(sorted(offered)) or "none"
+    services.observe(
+        Notice(text=f"The CA has no profile {request.preferred_profile!r} (it lists: {known}); ordering without.")
+    )
+    return None
+
+
+def announce(services: Services, target: Target, request: CertificateRequest) -> None:
+    """Tell that an attempt begins."""
+    verb = "request" if target.existing is None else "renew"
+    if request.dry_run:
+        verb = "simulate-request" if target.existing is None else "simulate-renewal"
+    services.observe(IssuanceStarted(verb=verb, lineage=target.name, identifiers=target.identifiers))
+
+
+def pause_for_debugging(services: Services) -> BeforeRespond:
+    """For --debug-challenges: show what is in place and wait for Enter, if somebody is there."""
+
+    def pause(tasks: Sequence[ChallengeTask]) -> None:
+        lines = ["Challenges are in place:"]
+        for task in tasks:
+            if task.type == "http-01":
+                lines += [task.http_url, task.http_body.decode("ascii")]
+            elif task.type == "dns-01":
+                lines += [task.record_name, task.record_value]
+        services.person.say("\n".join(lines))
+        if services.person.interactive:
+            services.person.pause("Press Enter to go on to the validation.")
+
+    return pause
+
+
+def _failed_identifiers(error: AuthorizationFailed | ServerProblem) -> set[Identifier]:
+    if isinstance(error, AuthorizationFailed):
+        return {failure.identifier for failure in error.failures}
+    problem = error.problem
+    if not isinstance(problem, Problem):
+        return set()
+    return {sub.identifier for sub in problem.subproblems if sub.identifier is not None}
