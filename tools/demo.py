@@ -5,21 +5,17 @@ Everything lies below ``.demo/`` of the checkout; each run starts afresh there a
 
 from __future__ import annotations
 
-import functools
-import http.server
 import shlex
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
 
 from tests.integration.servers.pebble import Pebble
 from tests.integration.servers.process import ServerError
+from tests.integration.servers.static import static_server
 from tools.get_pebble import PebbleMissingError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -33,27 +29,6 @@ COMMAND_SECONDS = 120
 
 class DemoError(Exception):
     """A step did not do what it should; the message says which."""
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the terminal for acmectl."""
-
-
-@contextmanager
-def web_server(port: int) -> Iterator[None]:
-    """A small web server for the folder ``WEBROOT``: the one whose operator wants a certificate."""
-    handler = functools.partial(QuietHandler, directory=str(WEBROOT))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def title(text: str) -> None:
@@ -99,7 +74,7 @@ def tell_the_story(pebble: Pebble) -> None:
     account = ["-n", "--agree-tos", "--email", "you@example.org"]
 
     title("A certificate by webroot: a web server is running, acmectl puts files into its folder")
-    with web_server(pebble.http_port):
+    with static_server(WEBROOT, pebble.http_port):
         acmectl("certonly", "--webroot", "-w", ".demo/www", "-d", BY_WEBROOT, *account, *authority)
     first = serial(BY_WEBROOT)
 
@@ -112,7 +87,7 @@ def tell_the_story(pebble: Pebble) -> None:
 
     title("Renew one (long before it is due, so by force) and run a command when it was renewed")
     hook = 'echo "deployed $RENEWED_LINEAGE" | tee .demo/deployed'
-    with web_server(pebble.http_port):
+    with static_server(WEBROOT, pebble.http_port):
         acmectl("renew", "--cert-name", BY_WEBROOT, "--force-renewal", "--deploy-hook", hook)
     expect(serial(BY_WEBROOT) != first, "the renewal")
     expect((DEMO / "deployed").is_file(), "the deploy hook")

@@ -89,6 +89,9 @@ def run(command: list[str], environ: os._Environ[str] | dict[str, str]) -> None:
 def go_install(go: Path) -> None:
     """Build both programs into ``.tools/bin``."""
     environ = {**os.environ, "GOBIN": str(TOOLS / "bin"), "CGO_ENABLED": "0"}
+    if "HOME" not in environ:  # Go refuses to work without a place for its caches
+        environ.setdefault("GOPATH", str(TOOLS / "go"))
+        environ.setdefault("GOCACHE", str(TOOLS / "go-cache"))
     environ.pop("GOFLAGS", None)  # -mod=vendor and the like would refuse a module from elsewhere
     for name in PROGRAMS:
         run([str(go), "install", f"{MODULE}/{name}@{VERSION}"], environ)
@@ -104,7 +107,7 @@ GO_SOURCES: tuple[tuple[str, Callable[[], Path | None]], ...] = (
 def one_at_a_time() -> Iterator[None]:
     """Hold the folder's lock: test workers and ``make demo`` may ask at once."""
     TOOLS.mkdir(exist_ok=True)
-    with (TOOLS / "lock").open("w") as lock:
+    with (TOOLS / "pebble.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -120,7 +123,7 @@ def get(*, search_path: str | None = None) -> Programs:
 
 def build(search_path: str | None) -> Programs:
     """Try each Go in turn. Raises: PebbleMissingError."""
-    tried = ["not on PATH"]
+    tried = ["on PATH: not there, or too old"]
     for label, source in GO_SOURCES:
         print(f"Building Pebble {VERSION} with {label} ...", file=sys.stderr)
         try:
@@ -130,7 +133,8 @@ def build(search_path: str | None) -> Programs:
                 continue
             go_install(go)
         except (OSError, subprocess.SubprocessError) as error:
-            tried.append(f"{label}: {error}")
+            print(error, file=sys.stderr)
+            tried.append(f"{label}: failed, as the lines above say")
             continue
         found = find(search_path)
         if found:
@@ -138,7 +142,7 @@ def build(search_path: str | None) -> Programs:
         tried.append(f"{label}: built nothing usable")
     raise PebbleMissingError(
         f"Pebble {VERSION} is missing ({'; '.join(tried)}). "
-        "Install Go 1.25 or newer, or put pebble and pebble-challtestsrv on PATH, "
+        "Install Go 1.24 or newer, or put pebble and pebble-challtestsrv on PATH, "
         "and make sure that the internet can be reached."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -47,10 +48,16 @@ def oversized(folders: Sequence[Path]) -> list[str]:
 
 
 def run(name: str) -> Finding:
-    """Run one check."""
+    """Run one check on the checkout."""
+    return in_folder(CHECKOUT, name)
+
+
+def in_folder(folder: Path, name: str) -> Finding:
+    """Run one check on another copy of the project."""
     started = time.monotonic()
+    environ = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'plugins'}"}
     result = subprocess.run(
-        COMMANDS[name], cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+        COMMANDS[name], cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
     )
     text = (result.stdout + result.stderr).strip() if result.returncode else ""
     return Finding(name=name, ok=result.returncode == 0, text=text, seconds=time.monotonic() - started)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Finds a Python of 3.11 or newer and lets it make .venv. Says in one line what is missing.
 set -eu
-cd "$(dirname "$0")/.."
+cd "${0%/*}/.."
 
 recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 

@@ -136,16 +136,20 @@ class ServerProcess:
         self._command = list(command)
         self._environ = dict(environ) if environ is not None else None
         self._process: subprocess.Popen[bytes] | None = None
+        self._told = 0
 
     @classmethod
     def forget_logs(cls) -> None:
-        """Forget what servers said that have ended."""
+        """Forget what servers have said so far."""
         cls._ended.clear()
+        for server in cls.alive:
+            server._told = len(server.log_text())
 
     @classmethod
     def log_texts(cls) -> dict[str, str]:
-        """What each server has said that runs or has ended since ``forget_logs``, by name."""
-        return cls._ended | {server.name: server.log_text() for server in cls.alive}
+        """What each server has said since ``forget_logs``, by name; those that were silent are left out."""
+        alive = {server.name: server.log_text()[server._told :] for server in cls.alive}
+        return {name: text for name, text in (cls._ended | alive).items() if text}
 
     @property
     def pid(self) -> int:
