@@ -80,7 +80,7 @@ def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
 
 
 def _carried_out(services: Services, target: Target, complete: Complete) -> Obtained:
-    request = complete(target.existing.conf if target.existing is not None else None)
+    request = complete(target.existing.conf if target.existing is not None else None, target.identifiers)
     refuse_test_over_real(target, request)
     services.load_authenticator(request.authenticator.name)
     account = open_account(services, request.account)

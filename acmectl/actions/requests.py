@@ -10,6 +10,7 @@ from acmectl.issuance.request import DEFAULT_TIMEOUT, Preflight
 
 if TYPE_CHECKING:
     from acmectl.actions.hooks import HookCommands
+    from acmectl.identifiers import Identifier
     from acmectl.pki.keys import KeySpec
     from acmectl.storage.renewal_conf import JsonValue, RenewalConf
 
@@ -91,5 +92,5 @@ class CertificateRequest:
     run_deploy_hooks: bool = False
 
 
-Complete = Callable[["RenewalConf | None"], CertificateRequest]
-"""Makes the request for one lineage: what was given now, over what its renewal file holds (None for a new lineage)."""
+Complete = Callable[["RenewalConf | None", "tuple[Identifier, ...]"], CertificateRequest]
+"""Makes the request for one lineage and its names: what was given now, over what its renewal file holds (None: new)."""

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 _HOOK_TIMES = ("pre", "deploy", "post")
 
 
-def prepare_directories(layout: Layout, *, strict: bool = False) -> None:
+def prepare_directories(layout: Layout, *, strict: bool = False, hooks: bool = True) -> None:
     """Create logs, config and work directory and the hook directories where they are missing.
 
-    With ``strict`` the three must have exactly their mode and belong to the user who runs the program.
+    ``hooks`` is off for a dry run, which leaves no trace there. With ``strict`` the three must have exactly their mode and belong to the user who runs the program.
 
     Raises: StorageError.
     """
@@ -28,7 +28,7 @@ def prepare_directories(layout: Layout, *, strict: bool = False) -> None:
     _prepare(layout.config_dir, 0o755, exact=False, strict=strict)
     # Hooks and plugins of other users look into it, whatever the umask.
     _prepare(layout.work_dir, 0o755, exact=True, strict=strict)
-    for when in _HOOK_TIMES:
+    for when in _HOOK_TIMES if hooks else ():
         directory = layout.hooks_dir(when)
         with telling(f"create {directory}"):
             make_dir(directory, 0o755)

@@ -1,0 +1,100 @@
+"""certonly: obtain a certificate, or renew it when it is due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from acmectl.actions.obtain import Obtained, Outcome, obtain
+from acmectl.cli.requests import certificate_request, validate_hooks, wanted_of
+from acmectl.cli.wiring import build_services
+from acmectl.errors import ExitCode
+
+if TYPE_CHECKING:
+    from acmectl.cli.app import App
+
+
+def run(app: App) -> ExitCode:
+    """Obtain, renew or keep. Raises: AcmectlError."""
+    if app.settings.text("csr") is not None:
+        from acmectl.cli.commands.csr import run as run_csr
+
+        return run_csr(app)
+    wanted = wanted_of(app)
+    validate_hooks(app)
+    services = build_services(app)
+    done = obtain(services, wanted, lambda conf, identifiers: certificate_request(app, conf, identifiers))
+    report(app, done)
+    app.console.result("certificate", as_json(done))
+    return ExitCode.FAILED if done.hook_failures else ExitCode.OK
+
+
+def report(app: App, done: Obtained) -> None:
+    """Say in words what became of the request."""
+    console = app.console
+    if done.outcome is Outcome.KEPT:
+        console.status("The certificate is not due for renewal yet.")
+        when = f"{done.not_after:%Y-%m-%d}" if done.not_after is not None else "unknown"
+        console.frame(f"Nothing was done: the certificate {done.name} is kept; it expires on {when}.")
+        return
+    if done.outcome is Outcome.SIMULATED:
+        console.status("The dry run was successful." if done.finalized else _NOT_FINALIZED)
+    else:
+        console.status(_saved(done))
+        steps = next_steps(app, done)
+        if steps:
+            console.status("\nNEXT STEPS:\n" + "\n".join(f"- {step}" for step in steps))
+    for failure in done.hook_failures:
+        console.error(failure.message, hint=failure.hint)
+
+
+_NOT_FINALIZED = (
+    "The dry run was successful. The CA has no staging counterpart, so the order was validated and not finalized."
+)
+
+
+def _saved(done: Obtained) -> str:
+    lines = ["", "The certificate was obtained." if done.outcome is Outcome.OBTAINED else "The certificate was renewed."]
+    if done.live_dir is not None:
+        lines.append(f"Certificate is saved at: {done.live_dir / 'fullchain.pem'}")
+        lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")
+    if done.not_after is not None:
+        lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
+    lines.append("Both files stay where they are and change when the certificate is renewed.")
+    return "\n".join(lines)
+
+
+def next_steps(app: App, done: Obtained) -> list[str]:
+    """What the person should do now."""
+    steps = []
+    if done.dropped:
+        gone = " ".join(str(identifier) for identifier in done.dropped)
+        steps.append(f"These names could not be included: {gone}")
+    if not done.unattended_renewal:
+        steps.append(
+            "This certificate will not be renewed by itself: manual needs somebody, or --manual-auth-hook. "
+            "Run the same command again before it expires."
+        )
+    elif app.settings.flag("preconfigured_renewal"):
+        steps.append("A scheduled task renews this certificate.")
+    else:
+        steps.append("Have 'acmectl renew' run twice a day, by a systemd timer or by cron, to renew it in time.")
+    return steps
+
+
+def as_json(done: Obtained) -> dict[str, object]:
+    """The result for --json."""
+    files = ("cert", "chain", "fullchain", "privkey")
+    return {
+        "outcome": str(done.outcome),
+        "name": done.name,
+        "identifiers": [{"type": str(i.type), "value": i.value} for i in done.identifiers],
+        "dropped": [{"type": str(i.type), "value": i.value} for i in done.dropped],
+        "server": done.server,
+        "authenticator": done.authenticator,
+        "version": done.version,
+        "serial": f"{done.serial:x}" if done.serial is not None else None,
+        "not_after": done.not_after.isoformat() if done.not_after is not None else None,
+        "paths": {kind: str(done.live_dir / f"{kind}.pem") for kind in files} if done.live_dir is not None else None,
+        "finalized": done.finalized,
+        "hook_failures": [failure.message for failure in done.hook_failures],
+    }
