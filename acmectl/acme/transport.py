@@ -15,8 +15,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from certifi import where
 from requests.adapters import HTTPAdapter
-from requests.certs import where
 from requests.utils import get_environ_proxies, select_proxy
 
 from acmectl.acme.failures import Failure, Fault, classify
@@ -217,9 +217,9 @@ class RequestsTransport:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _FailedError(classify(error, _fault_of(error, fault))) from error
         headers = {str(name).lower(): str(value) for name, value in reply.raw.headers.items()}
-        logger.debug(
-            "%s %s -> %d in %.0f ms", request.method, redacted(url), reply.status_code, (time.monotonic() - start) * 1e3
-        )
+        if logger.isEnabledFor(logging.DEBUG):
+            taken = (time.monotonic() - start) * 1e3
+            logger.debug("%s %s -> %d in %.0f ms", request.method, redacted(url), reply.status_code, taken)
         return Response(status=reply.status_code, headers=headers, body=body, url=url)
 
     def _read(self, raw: Any, url: str) -> bytes:

@@ -53,7 +53,7 @@ def _check(text: str, source: str) -> str:
 
 
 def tls_context(
-    verify: str | bool, default_bundle: str, socket_class: type[ssl.SSLSocket] | None = None
+    verify: str | bool, default_bundle: str, socket_class: type[ssl.SSLSocket] = ssl.SSLSocket
 ) -> ssl.SSLContext:
     """A TLS context that trusts ``verify`` as ``choose_trust`` gives it; True means the file ``default_bundle``.
 
