@@ -1,0 +1,75 @@
+"""The commands, as data. A command's module is imported only when that command runs."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from acmectl.cli.app import App
+    from acmectl.errors import ExitCode
+
+
+class Verb:
+    """One command: its module in acmectl.cli.commands, and what the door must know before it is imported.
+
+    ``arguments`` names the words it takes besides options. ``reads_only``: it writes no log unless -v is given.
+    """
+
+    __slots__ = ("aliases", "arguments", "module", "name", "reads_only", "summary")
+
+    def __init__(
+        self,
+        name: str,
+        summary: str,
+        *,
+        module: str = "",
+        aliases: tuple[str, ...] = (),
+        arguments: str = "",
+        reads_only: bool = False,
+    ) -> None:
+        self.name = name
+        self.summary = summary
+        self.module = module or name
+        self.aliases = aliases
+        self.arguments = arguments
+        self.reads_only = reads_only
+
+
+DEFAULT_VERB = "certonly"
+
+_ALL = (
+    Verb("certonly", "obtain a certificate, or renew it when it is due", aliases=("auth", "run", "everything")),
+    Verb("renew", "renew all certificates that are due"),
+    Verb("certificates", "list the certificates", reads_only=True),
+    Verb("revoke", "revoke a certificate"),
+    Verb("delete", "delete a certificate's files"),
+    Verb("register", "make an account at the CA"),
+    Verb("show_account", "show the account at the CA", reads_only=True),
+    Verb("update_account", "change the account's e-mail addresses"),
+    Verb("unregister", "deactivate the account at the CA"),
+    Verb("plugins", "list the authenticators", arguments="NAME", reads_only=True),
+    Verb("help", "explain a topic, a command or a plugin", arguments="TOPIC", reads_only=True),
+)
+
+VERBS = {verb.name: verb for verb in _ALL}
+_BY_WORD = VERBS | {alias: verb for verb in _ALL for alias in verb.aliases}
+
+
+def find(word: str) -> Verb | None:
+    """The command that ``word`` names, by its name or an alias."""
+    return _BY_WORD.get(word)
+
+
+def words() -> tuple[str, ...]:
+    """Every word that names a command."""
+    return tuple(_BY_WORD)
+
+
+def load(verb: Verb) -> Callable[[App], ExitCode]:
+    """Import a command and give its ``run``."""
+    import importlib
+
+    module = importlib.import_module(f"acmectl.cli.commands.{verb.module}")
+    run: Callable[[App], ExitCode] = module.run
+    return run

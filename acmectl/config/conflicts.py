@@ -1,0 +1,146 @@
+"""Options that do not go together: one table, checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.config.rows_general import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
+from acmectl.config.settings import Source
+from acmectl.config.webroots import read_map
+from acmectl.errors import AcmectlError, ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from acmectl.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """``applies`` tells whether the options contradict each other; then ``message`` and ``hint`` are what is said."""
+
+    applies: Callable[[Settings], bool]
+    message: str
+    hint: str | None = None
+    error: type[AcmectlError] = ConfigError
+
+
+def _both(first: str, second: str) -> Callable[[Settings], bool]:
+    return lambda settings: settings.flag(first) and settings.flag(second)
+
+
+def _verb_other_than(dest: str, *verbs: str) -> Callable[[Settings], bool]:
+    return lambda settings: bool(settings.value(dest)) and settings.verb not in verbs
+
+
+def _verb_with(dest: str, verb: str) -> Callable[[Settings], bool]:
+    return lambda settings: bool(settings.value(dest)) and settings.verb == verb
+
+
+def _wildcard_subset(settings: Settings) -> bool:
+    return settings.flag("allow_subset_of_names") and any(name.startswith("*.") for name in settings.items("domains"))
+
+
+def _staging_elsewhere(settings: Settings) -> bool:
+    known = (LETS_ENCRYPT, LETS_ENCRYPT_STAGING)
+    return settings.flag("staging") and settings.text("server") not in known
+
+
+def _names_with_renew(settings: Settings) -> bool:
+    # Names of a file or of the environment were dropped before; those that --webroot-map has too are allowed.
+    given = {*settings.items("domains"), *settings.items("ip_address")}
+    if settings.verb != "renew" or not given:
+        return False
+    mapped = settings.text("webroot_map")
+    return not mapped or not given <= {name.value for name in read_map(mapped)}
+
+
+def _revoke_target(settings: Settings) -> bool:
+    return settings.verb == "revoke" and (settings.text("cert_path") is None) == (settings.text("cert_name") is None)
+
+
+def _comment_with_parentheses(settings: Settings) -> bool:
+    return any(c in (settings.text("user_agent_comment") or "") for c in "()")
+
+
+def _unprintable_agent(settings: Settings) -> bool:
+    texts = (settings.text("user_agent") or "", settings.text("user_agent_comment") or "")
+    return any(not text.isprintable() or not text.isascii() for text in texts)
+
+
+_NAMES_OF = "{verb} takes the names from the certificate itself; -d and --ip-address cannot be used with it."
+
+CONFLICTS = (
+    Conflict(
+        applies=_both("non_interactive", "force_interactive"),
+        message="--non-interactive and --force-interactive contradict each other.",
+    ),
+    Conflict(
+        applies=_verb_with("force_interactive", "renew"),
+        message="renew asks nothing; --force-interactive cannot be used with it.",
+    ),
+    Conflict(
+        applies=_verb_other_than("csr", "certonly"),
+        message="--csr can only be used with certonly.",
+    ),
+    Conflict(
+        applies=lambda settings: bool(settings.text("csr")) and settings.flag("allow_subset_of_names"),
+        message="--csr and --allow-subset-of-names cannot be used together: a request's names are fixed.",
+    ),
+    Conflict(
+        applies=_wildcard_subset,
+        message="--allow-subset-of-names cannot be used with wildcard names.",
+    ),
+    Conflict(
+        applies=_verb_other_than("dry_run", "certonly", "renew", "reconfigure"),
+        message="--dry-run can only be used with certonly and renew.",
+    ),
+    Conflict(
+        applies=_staging_elsewhere,
+        message="--staging means Let's Encrypt's staging CA, but --server names another CA.",
+        hint="Leave one of them out.",
+    ),
+    Conflict(
+        applies=lambda settings: settings.integer("http_01_port") == settings.integer("https_port"),
+        message="--http-01-port and --https-port are the same port.",
+    ),
+    Conflict(
+        applies=_names_with_renew,
+        message=_NAMES_OF.format(verb="renew"),
+        hint="Use --cert-name to renew one certificate, or certonly --cert-name NAME -d ... to change its names.",
+    ),
+    Conflict(
+        applies=lambda settings: (
+            settings.verb == "reconfigure"
+            and max(settings.source("domains"), settings.source("ip_address")) is Source.FLAG
+        ),
+        message=_NAMES_OF.format(verb="reconfigure"),
+        hint="Use certonly --cert-name NAME -d ... to change a certificate's names.",
+    ),
+    Conflict(
+        applies=_revoke_target,
+        message="revoke needs either --cert-name or --cert-path.",
+    ),
+    Conflict(
+        applies=lambda settings: bool(settings.text("challenge_dir")) and settings.is_set("webroot_path"),
+        message="--challenge-dir and --webroot-path cannot be used together.",
+    ),
+    Conflict(
+        applies=_comment_with_parentheses,
+        message="--user-agent-comment cannot contain parentheses.",
+        error=UsageError,
+    ),
+    Conflict(
+        applies=_unprintable_agent,
+        message="--user-agent and --user-agent-comment can only contain printable ASCII characters.",
+        error=UsageError,
+    ),
+)
+
+
+def check(settings: Settings) -> None:
+    """Refuse options that do not go together. Raises: the error of the first conflict that applies."""
+    for conflict in CONFLICTS:
+        if conflict.applies(settings):
+            raise conflict.error(conflict.message, hint=conflict.hint)

@@ -1,0 +1,108 @@
+"""Options of the account at the CA, and of the commands that only report."""
+
+from __future__ import annotations
+
+from acmectl.config.options import OptionRow
+
+_REGISTERING = ("certonly", "register")
+_ACCOUNT = ("certonly", "renew", "reconfigure", "revoke", "register", "update_account", "unregister", "show_account")
+
+ROWS = (
+    OptionRow(
+        names=("-m", "--email"),
+        kind="csv",
+        metavar="ADDRESS",
+        help="e-mail address for the account; several are separated by commas",
+        topics=("account", "automation"),
+        verbs=("certonly", "register", "update_account"),
+    ),
+    OptionRow(
+        names=("--register-unsafely-without-email",),
+        kind="flag",
+        default=False,
+        help="register without an e-mail address and do not ask for one",
+        topics=("account", "automation"),
+        verbs=_REGISTERING,
+        hidden=True,
+    ),
+    OptionRow(
+        names=("--agree-tos",),
+        kind="flag",
+        default=False,
+        help="agree to the CA's terms of service",
+        topics=("account", "automation"),
+        verbs=_REGISTERING,
+    ),
+    OptionRow(
+        names=("--account",),
+        metavar="ID",
+        help="which account to use, where there are several for the CA",
+        topics=("account", "automation"),
+        verbs=_ACCOUNT,
+        stored="account",
+    ),
+    OptionRow(
+        names=("--eab-kid",),
+        metavar="ID",
+        help="key identifier for external account binding, as the CA gave it",
+        topics=("account",),
+        verbs=_REGISTERING,
+    ),
+    OptionRow(
+        names=("--eab-hmac-key",),
+        metavar="KEY",
+        help="HMAC key for external account binding, as the CA gave it (base64url)",
+        topics=("account",),
+        verbs=_REGISTERING,
+        secret=True,
+    ),
+    OptionRow(
+        names=("--eab-hmac-alg",),
+        metavar="ALG",
+        default="HS256",
+        help="HMAC algorithm for external account binding: HS256, HS384 or HS512",
+        topics=("account",),
+        verbs=_REGISTERING,
+    ),
+    OptionRow(
+        names=("--eff-email",),
+        off=("--no-eff-email",),
+        kind="flag",
+        help="no effect: acmectl gives no address to anyone but the CA",
+        topics=("account",),
+        verbs=(),
+        hidden=True,
+    ),
+    OptionRow(
+        names=("--init",),
+        kind="flag",
+        default=False,
+        help="make an instance of each plugin",
+        topics=("plugins",),
+        verbs=("plugins",),
+    ),
+    OptionRow(
+        names=("--prepare",),
+        kind="flag",
+        default=False,
+        help="make an instance of each plugin and let it check what it needs",
+        topics=("plugins",),
+        verbs=("plugins",),
+    ),
+    OptionRow(
+        names=("--authenticators",),
+        kind="flag",
+        default=False,
+        help="list authenticators only",
+        topics=("plugins",),
+        verbs=("plugins",),
+    ),
+    OptionRow(
+        names=("--installers",),
+        kind="flag",
+        default=False,
+        help="list installers only (there are none)",
+        topics=("plugins",),
+        verbs=("plugins",),
+    ),
+)
