@@ -1,6 +1,7 @@
 """Finds authenticators: names without importing anything, classes only when one is asked for by name.
 
-Entry points of the group ``acmectl.authenticators.v1`` name authenticators; acmectl's own ones are no exception. Reading the entry points of all installed distributions takes time, so it happens once and only when needed.
+Entry points of the group ``acmectl.authenticators.v1`` name authenticators, acmectl's own ones too. Reading the entry
+points of all installed distributions takes time, so it happens once and only when needed.
 """
 
 from __future__ import annotations

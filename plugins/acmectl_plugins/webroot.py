@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 _BELOW = (".well-known", "acme-challenge")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,512}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _ATTEMPTS = 1000
+_PATIENCE = 100  # times 5 ms for another run to open up the directory that it has just made
 # Marks a directory as made by acmectl, for whichever run is the last to need it.
 _MARK = "user.acmectl.created"
 
@@ -126,19 +128,16 @@ class Webroot(Authenticator):
     def _deepest(self, root: str) -> str:
         """Path of the deepest directory on the way to the challenge files that exists."""
         with contextlib.ExitStack() as stack:
-            place, opened = (
-                root,
-                stack.enter_context(_closing(os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))),
-            )
+            place = root
+            opened = stack.enter_context(_closing(os.open(root, _PLACE)))
             for part in self._below:
                 try:
-                    opened = stack.enter_context(
-                        _closing(
-                            os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
-                        )
-                    )
+                    parent = opened
+                    opened = stack.enter_context(_closing(os.open(part, _PLACE | os.O_NOFOLLOW, dir_fd=parent)))
                 except FileNotFoundError:
                     break
+                except NotADirectoryError as error:
+                    raise _not_followed(part, parent, root) from error
                 place = f"{place}/{part}"
             return place
 
@@ -150,7 +149,7 @@ class Webroot(Authenticator):
         )
 
     def _write(self, root: str, token: str, body: bytes) -> None:
-        for _attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 with self._opened(root, make=True) as chain:
                     if _write_file(chain[-1], token, body):
@@ -159,12 +158,25 @@ class Webroot(Authenticator):
                 # Another run took away the empty directory between our two steps.
                 if not os.path.isdir(root):  # noqa: PTH112
                     raise
+            except PermissionError:
+                if attempt >= _PATIENCE or not self._is_being_made(root):
+                    raise
+                self.context.clock.sleep(0.005)
         raise PluginError(f"A challenge file could not be written: {_printable(root)} keeps changing.")
+
+    def _is_being_made(self, root: str) -> bool:
+        """Whether a directory of ours is closed to us, as a umask of 0777 leaves it until its maker opens it up."""
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            opened = stack.enter_context(_closing(os.open(root, _PLACE)))
+            for part in self._below:
+                if not _is_open(part, opened):
+                    return True
+                opened = stack.enter_context(_closing(os.open(part, _PLACE | os.O_NOFOLLOW, dir_fd=opened)))
+        return False
 
     def _remove(self, root: str, token: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._opened(root, make=False) as chain:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(token, dir_fd=chain[-1])
+            os.unlink(token, dir_fd=chain[-1])
         self._remove_directories(root)
 
     def _remove_directories(self, root: str) -> None:
@@ -197,23 +209,16 @@ class Webroot(Authenticator):
                     self._dress(chain[-1], owner, part)
             yield chain
 
-    def _open_below(self, part: str, parent: int, root: str, *, made: bool) -> int:
-        for attempt in range(_ATTEMPTS):
-            try:
-                return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-            except PermissionError:
-                # A umask such as 0777 leaves a new directory closed to its owner; whoever made it opens it.
-                if not (made or _is_being_made(part, parent)) or attempt + 1 == _ATTEMPTS:
-                    raise
-                if made:
-                    _open_up(part, parent)
-                else:
-                    self.context.clock.sleep(0.005)
-            except OSError as error:
-                if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                    raise _not_followed(part, parent, root) from error
-                raise
-        raise AssertionError
+    @staticmethod
+    def _open_below(part: str, parent: int, root: str, *, made: bool) -> int:
+        try:
+            if made and not _is_open(part, parent):
+                _open_up(part, parent)
+            return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise _not_followed(part, parent, root) from error
+            raise
 
     def _dress(self, opened: int, owner: os.stat_result, part: str) -> None:
         """Mark a directory that we made, give it its mode and the owner of the web root."""
@@ -276,15 +281,16 @@ def _make_directory(part: str, parent: int) -> bool:
     return True
 
 
-def _is_being_made(part: str, parent: int) -> bool:
+def _is_open(part: str, parent: int) -> bool:
+    """False for a directory of ours whose mode shuts us out."""
     found = os.stat(part, dir_fd=parent, follow_symlinks=False)
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return ours and stat.S_IMODE(found.st_mode) & 0o500 != 0o500
+    return not ours or found.st_mode & stat.S_IRWXU == stat.S_IRWXU
 
 
 def _open_up(part: str, parent: int) -> None:
     """Give a directory of ours its mode although it cannot be opened."""
-    with _closing(os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)) as opened:
+    with _closing(os.open(part, _PLACE | os.O_NOFOLLOW, dir_fd=parent)) as opened:
         if os.fstat(opened).st_uid == os.geteuid():
             os.chmod(f"/proc/self/fd/{opened}", _DIRECTORY_MODE)  # noqa: PTH101
 
@@ -316,7 +322,7 @@ def _not_followed(part: str, parent: int, root: str) -> PluginError:
         return PluginError(f"{_printable(part)} in the web root {_printable(root)} is not a directory.")
     return PluginError(
         f"{_printable(part)} in the web root {_printable(root)} is a symbolic link, which is not followed.",
-        hint=f"Give the directory that holds the challenge files with --challenge-dir (the link leads to {_printable(target)}).",
+        hint=f"Give its target with --challenge-dir, if that is where challenge files belong: {_printable(target)}",
     )
 
 
