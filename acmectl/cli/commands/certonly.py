@@ -53,7 +53,10 @@ _NOT_FINALIZED = (
 
 
 def _saved(done: Obtained) -> str:
-    lines = ["", "The certificate was obtained." if done.outcome is Outcome.OBTAINED else "The certificate was renewed."]
+    lines = [
+        "",
+        "The certificate was obtained." if done.outcome is Outcome.OBTAINED else "The certificate was renewed.",
+    ]
     if done.live_dir is not None:
         lines.append(f"Certificate is saved at: {done.live_dir / 'fullchain.pem'}")
         lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")

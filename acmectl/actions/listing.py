@@ -1,0 +1,118 @@
+"""What lineages there are and in what state. Reads only; takes no lock, loads no cryptography unless in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError
+from acmectl.pki.summary import looks_whole, summary
+from acmectl.storage.lineage import BrokenLineage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from acmectl.identifiers import Identifier
+    from acmectl.storage.lineage import Lineage
+    from acmectl.storage.lineages import LineageStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedCertificate:
+    """One lineage that can be used. Times are aware UTC; ``flags`` are TEST_CERT, EXPIRED."""
+
+    name: str
+    serial: int
+    key_type: str
+    identifiers: tuple[Identifier, ...]
+    not_before: datetime
+    not_after: datetime
+    server: str | None
+    authenticator: str | None
+    version: int
+    live_dir: Path
+    fullchain_path: Path
+    privkey_path: Path
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All lineages that fit the filter, and the renewal files that lead to none that can be used."""
+
+    certificates: tuple[ListedCertificate, ...]
+    invalid: tuple[BrokenLineage, ...]
+
+
+def list_certificates(
+    lineages: LineageStore,
+    *,
+    now: datetime,
+    cert_name: str | None = None,
+    identifiers: tuple[Identifier, ...] = (),
+) -> Listing:
+    """The lineages named ``cert_name`` (all if None) whose certificate has all of ``identifiers``."""
+    wanted = frozenset(identifiers)
+    certificates: list[ListedCertificate] = []
+    invalid: list[BrokenLineage] = []
+    for lineage in _selected(lineages, cert_name):
+        if isinstance(lineage, BrokenLineage):
+            invalid.append(lineage)
+            continue
+        try:
+            listed = _listed(lineage, now)
+        except AcmectlError as error:
+            invalid.append(BrokenLineage(name=lineage.name, path=lineage.conf_path, reason=error.message))
+            continue
+        if isinstance(listed, BrokenLineage):
+            invalid.append(listed)
+        elif wanted <= frozenset(listed.identifiers):
+            certificates.append(listed)
+    return Listing(certificates=tuple(certificates), invalid=tuple(invalid))
+
+
+def _selected(lineages: LineageStore, cert_name: str | None) -> Iterator[Lineage | BrokenLineage]:
+    if cert_name is None:
+        yield from lineages.all()
+        return
+    if not lineages.exists(cert_name):
+        return
+    try:
+        yield lineages.get(cert_name)
+    except AcmectlError as error:
+        path = lineages.layout.renewal_conf(cert_name)
+        yield BrokenLineage(name=cert_name, path=path, reason=error.message)
+
+
+def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineage:
+    files = lineage.read_all()
+    if not looks_whole(files.cert, files.chain, files.fullchain, files.privkey):
+        from acmectl.pki.chain import verify_lineage
+
+        problem = verify_lineage(files.cert, files.chain, files.fullchain, files.privkey)
+        if problem is not None:
+            return BrokenLineage(name=lineage.name, path=lineage.conf_path, reason=f"{lineage.live_dir}: {problem}.")
+    certificate = summary(files.cert)
+    server = lineage.conf.text("server")
+    flags = []
+    if server is not None and "staging" in server:
+        flags.append("TEST_CERT")
+    if certificate.not_after <= now:
+        flags.append("EXPIRED")
+    return ListedCertificate(
+        name=lineage.name,
+        serial=certificate.serial,
+        key_type=certificate.key_type,
+        identifiers=certificate.identifiers,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        server=server,
+        authenticator=lineage.conf.text("authenticator"),
+        version=lineage.version,
+        live_dir=lineage.live_dir,
+        fullchain_path=lineage.fullchain_path,
+        privkey_path=lineage.privkey_path,
+        flags=tuple(flags),
+    )

@@ -1,0 +1,101 @@
+"""certificates: list the certificates."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from acmectl.actions.listing import ListedCertificate, Listing, list_certificates
+from acmectl.cli.console import RULE
+from acmectl.config.webroots import resolve
+from acmectl.errors import ExitCode
+from acmectl.storage.layout import Layout
+from acmectl.storage.lineages import LineageStore
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from acmectl.cli.app import App
+
+
+def run(app: App) -> ExitCode:
+    """List; a damaged lineage is named and does not fail the command. Raises: StorageError, ConfigError."""
+    settings = app.settings
+    layout = Layout(
+        config_dir=settings.directory("config_dir"),
+        work_dir=settings.directory("work_dir"),
+        logs_dir=settings.directory("logs_dir"),
+    )
+    identifiers = resolve(settings.named).identifiers
+    name = settings.text("cert_name")
+    now = app.clock.now()
+    found = list_certificates(LineageStore(layout), now=now, cert_name=name, identifiers=identifiers)
+    for broken in found.invalid:
+        app.console.warning(f"{broken.path}: {broken.reason}")
+    app.console.status(as_text(found, now, filtered=bool(identifiers or name)))
+    app.console.result("certificates", as_json(found, now))
+    return ExitCode.OK
+
+
+def as_text(found: Listing, now: datetime, *, filtered: bool) -> str:
+    """certbot's labels, between two rules; lines are never wrapped, for scripts read them."""
+    lines = ["", RULE]
+    if found.certificates:
+        lines.append("These certificates match:" if filtered else "These certificates are here:")
+        for certificate in found.certificates:
+            lines += _block(certificate, now)
+    elif not found.invalid:
+        lines.append("No certificate matches." if filtered else "There are no certificates here.")
+    if found.invalid:
+        lines += ["", "These renewal files are invalid:"]
+        lines += [f"  {broken.path}" for broken in found.invalid]
+    lines.append(RULE)
+    return "\n".join(lines)
+
+
+def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
+    expiry = certificate.not_after.strftime("%Y-%m-%d %H:%M:%S+00:00")
+    return [
+        f"  Certificate Name: {certificate.name}",
+        f"    Serial Number: {certificate.serial:x}",
+        f"    Key Type: {certificate.key_type}",
+        f"    Identifiers: {' '.join(identifier.value for identifier in certificate.identifiers)}",
+        f"    Expiry Date: {expiry} ({status(certificate, now)})",
+        f"    Certificate Path: {certificate.fullchain_path}",
+        f"    Private Key Path: {certificate.privkey_path}",
+    ]
+
+
+def status(certificate: ListedCertificate, now: datetime) -> str:
+    """``VALID: 12 days`` or ``INVALID: EXPIRED``."""
+    if certificate.flags:
+        return f"INVALID: {', '.join(certificate.flags)}"
+    left = certificate.not_after - now
+    if left < timedelta(days=1):
+        return f"VALID: {left // timedelta(hours=1)} hour(s)"
+    return "VALID: 1 day" if left.days == 1 else f"VALID: {left.days} days"
+
+
+def as_json(found: Listing, now: datetime) -> dict[str, object]:
+    """The result for --json."""
+    return {
+        "certificates": [
+            {
+                "name": one.name,
+                "serial": f"{one.serial:x}",
+                "key_type": one.key_type,
+                "identifiers": [{"type": str(i.type), "value": i.value} for i in one.identifiers],
+                "not_before": one.not_before.isoformat(),
+                "not_after": one.not_after.isoformat(),
+                "valid": not one.flags,
+                "status": status(one, now),
+                "flags": list(one.flags),
+                "server": one.server,
+                "authenticator": one.authenticator,
+                "version": one.version,
+                "paths": {k: str(one.live_dir / f"{k}.pem") for k in ("cert", "chain", "fullchain", "privkey")},
+            }
+            for one in found.certificates
+        ],
+        "invalid": [{"path": str(broken.path), "reason": broken.reason} for broken in found.invalid],
+    }
