@@ -142,6 +142,18 @@ def write_version(archive_dir: str, number: int, files: VersionFiles, key: Permi
             raise
 
 
+def is_sound(archive_dir: str, number: int) -> bool:
+    """Whether the four files of a version belong together: key, certificate and chain."""
+    from acmectl.errors import AcmectlError
+    from acmectl.pki.chain import verify_lineage
+
+    try:
+        files = read_version(archive_dir, number)
+        return verify_lineage(files.cert, files.chain, files.fullchain, files.privkey) is None
+    except AcmectlError:
+        return False
+
+
 def mark_unfinished(archive_dir: str) -> None:
     """Mark the directory as ours until its first version is live. Raises: StorageError."""
     with telling(f"write to {archive_dir}"):

@@ -20,7 +20,8 @@ _HOOK_TIMES = ("pre", "deploy", "post")
 def prepare_directories(layout: Layout, *, strict: bool = False, hooks: bool = True) -> None:
     """Create logs, config and work directory and the hook directories where they are missing.
 
-    ``hooks`` is off for a dry run, which leaves no trace there. With ``strict`` the three must have exactly their mode and belong to the user who runs the program.
+    ``hooks`` is off for a dry run, which leaves no trace there. With ``strict`` the three must have exactly their mode
+    and belong to the user who runs the program.
 
     Raises: StorageError.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
@@ -39,6 +38,7 @@ def _renameat2() -> Callable[[bytes, bytes], int]:
     if not sys.platform.startswith("linux"):
         return lambda _first, _second: errno.ENOSYS
     import ctypes
+    import platform
 
     library = ctypes.CDLL(None, use_errno=True)
     if hasattr(library, "renameat2"):

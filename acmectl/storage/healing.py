@@ -6,16 +6,17 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from acmectl.errors import LineageDamaged, LineageNotFound
+from acmectl.errors import LineageDamaged, LineageNotFound, StorageError
 from acmectl.storage import archive
 from acmectl.storage.atomic import fsync_dir, is_temporary, replace_symlink, telling
-from acmectl.storage.layout import KINDS
+from acmectl.storage.layout import KINDS, TEMPORARY_PREFIX
 from acmectl.storage.lineage import PINNED, read_conf
 from acmectl.storage.places import Places, standard_places
 from acmectl.storage.switch import dispose, go_live
 
 if TYPE_CHECKING:
     from acmectl.storage.layout import Layout
+    from acmectl.storage.lineage import Lineage
     from acmectl.storage.renewal_conf import RenewalConf
 
 
@@ -47,16 +48,36 @@ def heal(layout: Layout, name: str) -> list[str]:
     return done
 
 
-def is_sound(archive_dir: str, number: int) -> bool:
-    """Whether the four files of a version belong together: key, certificate and chain."""
-    from acmectl.errors import AcmectlError
-    from acmectl.pki.chain import verify_lineage
+def find_remains(layout: Layout) -> frozenset[str]:
+    """Names of the lineages for which a killed run left a temporary name in ``renewal`` or ``live``."""
+    found = set()
+    for directory, before, after in (
+        (layout.renewal_root, "", ".conf.new"),
+        (layout.live_root, f"{TEMPORARY_PREFIX}.", ""),
+    ):
+        with suppress(OSError):
+            found |= {
+                name[len(before) : len(name) - len(after)]
+                for name in os.listdir(directory)
+                if name.startswith(before) and name.endswith(after)
+            }
+    return frozenset(found)
 
+
+def needs_healing(lineage: Lineage) -> bool:
+    """Whether the directories of a lineage that can be read show anything for ``heal`` to do."""
     try:
-        files = archive.read_version(archive_dir, number)
-        return verify_lineage(files.cert, files.chain, files.fullchain, files.privkey) is None
-    except AcmectlError:
+        live = os.listdir(lineage.places.live_dir)
+        listing = archive.scan(lineage.places.archive)
+    except (OSError, StorageError):
         return False
+    if lineage.is_switching or listing.temporaries or listing.unfinished:
+        return True
+    if (listing.latest or 0) > lineage.version and lineage.pinned is None:
+        return True
+    if lineage.pinned not in {None, lineage.version}:
+        return True
+    return any(name.startswith("previous_") or is_temporary(name) for name in live)
 
 
 def _undo_certbots_switch(places: Places, done: list[str]) -> None:
@@ -96,7 +117,7 @@ def _roll_forward(conf: RenewalConf, places: Places, listing: archive.ArchiveLis
     if not candidates or (live and not _links_only(places)):
         return
     for number in candidates:
-        if is_sound(places.archive, number):
+        if archive.is_sound(places.archive, number):
             go_live(places, number)
             done.append(f"version {number}, which an earlier run had saved, is now live")
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from acmectl.errors import ConfigError
 
@@ -93,6 +92,8 @@ class Layout:
 
 def account_path(server: str) -> Path:
     """``<host[:port]>/<path>`` of a directory URL, relative. Raises: ConfigError."""
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(server)
     except ValueError:

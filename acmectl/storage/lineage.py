@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from acmectl.errors import LineageDamaged, LineageNotFound
 from acmectl.storage.archive import VersionFiles
 from acmectl.storage.atomic import read_file
 from acmectl.storage.layout import KINDS
-from acmectl.storage.places import linked_version, places_of
+from acmectl.storage.places import linked_versions, places_of
 from acmectl.storage.renewal_conf import read
 
 if TYPE_CHECKING:
@@ -117,8 +116,7 @@ def read_lineage(layout: Layout, name: str) -> Lineage:
     Raises: LineageNotFound; LineageDamaged, saying which file and why; StorageError when the system refuses to read.
     """
     conf, places = read_conf(layout, name)
-    versions = {kind: linked_version(places.live[kind], kind, name) for kind in KINDS}
-    return Lineage(name=name, conf=conf, places=places, versions=versions)
+    return Lineage(name=name, conf=conf, places=places, versions=linked_versions(places))
 
 
 def read_conf(layout: Layout, name: str) -> tuple[RenewalConf, Places]:
@@ -126,7 +124,7 @@ def read_conf(layout: Layout, name: str) -> tuple[RenewalConf, Places]:
 
     Raises: LineageNotFound, LineageDamaged, StorageError.
     """
-    path = os.path.join(layout.config_dir, "renewal", f"{name}.conf")
+    path = f"{layout.config_dir}/renewal/{name}.conf"
     try:
         conf = read(path)
     except FileNotFoundError:

@@ -1,7 +1,8 @@
 """The lineages of an installation: find, save, go live, prune, delete.
 
 Reading takes no lock and changes nothing. Everything that writes is called with ``StoreLocks`` held, one thread per
-lineage. The caller verifies a certificate before it is saved; here it is only stored.
+lineage. The caller verifies a certificate before it is saved; here it is only stored. The modules that write are
+imported when something is written, so that a listing does not wait for them.
 """
 
 from __future__ import annotations
@@ -11,29 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.errors import ConfigError, LineageDamaged, LineageNotFound, StorageError
-from acmectl.storage import archive, renewal_conf
-from acmectl.storage.atomic import (
-    Permissions,
-    fsync_dir,
-    make_dir,
-    read_file,
-    stage_file,
-    storage_error,
-    telling,
-)
-from acmectl.storage.deleting import Deleted, delete
-from acmectl.storage.healing import heal, is_sound
+from acmectl.errors import ConfigError, StorageError
+from acmectl.storage.atomic import storage_error
 from acmectl.storage.layout import check_lineage_name
 from acmectl.storage.lineage import BrokenLineage, Lineage, read_conf, read_lineage
-from acmectl.storage.places import Places, root_keys, standard_places
-from acmectl.storage.switch import go_live
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from acmectl.identifiers import Identifier
     from acmectl.storage.archive import VersionFiles
+    from acmectl.storage.deleting import Deleted
     from acmectl.storage.layout import Layout
     from acmectl.storage.renewal_conf import JsonValue, RenewalConf
 
@@ -49,6 +38,14 @@ class Matches:
 
     identical: Lineage | None = None
     subset: Lineage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A lineage opened for writing, and one line per thing that had to be healed."""
+
+    lineage: Lineage | BrokenLineage
+    healed: tuple[str, ...] = ()
 
 
 class LineageStore:
@@ -86,11 +83,7 @@ class LineageStore:
     def all(self) -> Iterator[Lineage | BrokenLineage]:
         """Every lineage in the order of ``names``; one that cannot be read never hides the others."""
         for name in self.names():
-            try:
-                yield read_lineage(self.layout, name)
-            except StorageError as error:
-                path = Path(self._renewal, name + _SUFFIX)
-                yield BrokenLineage(name=name, path=path, reason=error.message)
+            yield self._look(name)
 
     def matching(self, identifiers: Collection[Identifier]) -> Matches:
         """The lineages that a request for ``identifiers`` may mean; broken ones are passed over.
@@ -133,31 +126,55 @@ class LineageStore:
 
         What a killed run of ours left behind does not stand in the way.
 
-        Raises: StorageError naming the directory that does.
+        Raises: StorageError naming the directory that does; ConfigError when it cannot be a name.
         """
-        places = standard_places(self.layout, check_lineage_name(name))
-        if os.path.lexists(places.conf):
-            raise StorageError(f"A certificate named {name} exists already ({places.conf}).")
-        ours = archive.scan(places.archive).unfinished or os.path.lexists(self.layout.pending(name))
-        for directory in (places.live_dir, places.archive):
-            if directory == places.archive and ours:
-                continue
-            with telling(f"list {directory}"):
-                if os.path.lexists(directory) and not (os.path.isdir(directory) and not os.listdir(directory)):
-                    raise StorageError(
-                        f"A new certificate named {name} cannot be stored: {directory} exists and is not empty.",
-                        hint="Move it away, or choose another name with --cert-name.",
-                    )
+        from acmectl.storage import saving
+
+        saving.check_free(self.layout, check_lineage_name(name))
 
     def next_version(self, name: str) -> int:
         """The number that the next ``save`` will use. Raises: StorageError."""
-        return archive.scan(self._places(name).archive).next_version
+        from acmectl.storage import archive, saving
+
+        return archive.scan(saving.places_for_writing(self.layout, name).archive).next_version
 
     # Writing, with the store locked
 
     def heal(self, name: str) -> list[str]:
         """Finish or take back what a killed run left half-done; one line per thing done. Raises: StorageError."""
-        return heal(self.layout, name)
+        from acmectl.storage import healing
+
+        return healing.heal(self.layout, name)
+
+    def open(self, name: str) -> Opened:
+        """The lineage ``name``, healed if need be. Raises: LineageNotFound, StorageError, ConfigError."""
+        from acmectl.storage import healing
+
+        check_lineage_name(name)
+        healed = tuple(healing.heal(self.layout, name))
+        try:
+            return Opened(lineage=read_lineage(self.layout, name), healed=healed)
+        except StorageError:
+            if not self.exists(name):
+                raise
+            return Opened(lineage=self._look(name), healed=healed)
+
+    def open_all(self, names: Iterable[str] | None = None) -> Iterator[Opened]:
+        """Every lineage, or those in ``names``, healed if need be; one that cannot be read never hides the others."""
+        from acmectl.storage import healing
+
+        remains = healing.find_remains(self.layout)
+        for name in self.names() if names is None else names:
+            lineage = self._look(name)
+            if isinstance(lineage, Lineage) and name not in remains and not healing.needs_healing(lineage):
+                yield Opened(lineage=lineage)
+                continue
+            try:
+                healed = tuple(healing.heal(self.layout, name))
+            except StorageError as error:
+                yield Opened(lineage=self._broken(name, error))
+            else:
+                yield Opened(lineage=self._look(name) if healed else lineage, healed=healed)
 
     def save(self, name: str, files: VersionFiles) -> int:
         """Write ``files`` into the archive as the next version and say its number; durable, and not yet live.
@@ -166,45 +183,18 @@ class LineageStore:
 
         Raises: StorageError, with nothing of the version left behind.
         """
-        places = self._places(name)
-        first = not os.path.lexists(places.conf)
-        with telling(f"create {places.archive}"):
-            make_dir(self.layout.archive_root, 0o700)
-            created = make_dir(places.archive, 0o777)
-        try:
-            listing = archive.scan(places.archive)
-            if first and not listing.unfinished:
-                archive.mark_unfinished(places.archive)
-            number = listing.next_version
-            archive.write_version(places.archive, number, files, archive.key_permissions(_older_key(places, listing)))
-        except BaseException:
-            if created:
-                _remove_created(places.archive)
-            raise
-        return number
+        from acmectl.storage import saving
+
+        return saving.save(self.layout, check_lineage_name(name), files)
 
     def write_conf(self, name: str, conf: RenewalConf) -> None:
         """Write the renewal file; root keys that ``conf`` lacks are kept or, for a new lineage, filled in.
 
         An existing file keeps its mode, unknown sections and comments. Raises: StorageError, the old file still there.
         """
-        places = self._places(name)
-        existing, mode = _existing(places.conf)
-        root = {**root_keys(places), **conf.root}
-        data = renewal_conf.render(replace(conf, root=root), existing)
-        if data == existing:
-            return
-        permissions = Permissions(mode=mode) if mode is not None else None
-        with telling(f"write {places.conf}"):
-            make_dir(self._renewal, 0o755)
-            # The name that certbot uses and clears away as well.
-            staged = stage_file(places.conf, data, permissions=permissions, temporary=f"{places.conf}.new")
-            try:
-                os.rename(staged, places.conf)
-            except OSError:
-                os.unlink(staged)
-                raise
-            fsync_dir(self._renewal)
+        from acmectl.storage import saving
+
+        saving.write_conf(self.layout, check_lineage_name(name), conf)
 
     def update_own(self, name: str, values: Mapping[str, JsonValue]) -> None:
         """Set keys of our own section of the renewal file; None removes. Raises: LineageNotFound, StorageError."""
@@ -214,15 +204,15 @@ class LineageStore:
 
     def activate(self, name: str, number: int) -> None:
         """Make version ``number`` the live one, durably, in one step. Raises: StorageError, LineageDamaged."""
-        places = self._places(name)
-        if number not in archive.scan(places.archive).complete:
-            raise LineageDamaged(f"Version {number} of the certificate {name} is not complete in {places.archive}.")
-        go_live(places, number)
-        archive.clear_unfinished(places.archive)
+        from acmectl.storage import saving
+
+        saving.activate(self.layout, name, number)
 
     def prune(self, name: str, latest: int) -> tuple[int, ...]:
         """Remove versions more than five below ``latest``; the numbers removed. Raises: StorageError."""
-        return archive.prune(self._places(name).archive, latest)
+        from acmectl.storage import archive, saving
+
+        return archive.prune(saving.places_for_writing(self.layout, name).archive, latest)
 
     def adopt_saved(self, name: str, key_pem: bytes, conf: RenewalConf, *, version: int) -> int | None:
         """Finish a killed run that had saved its certificate: write ``conf``, go live, and say the number.
@@ -230,51 +220,21 @@ class LineageStore:
         It is ours if it is whole, its key is ``key_pem`` and its number is ``version`` or higher. None when there is no
         such version. Raises: StorageError.
         """
-        places = self._places(name)
-        for number in sorted(archive.scan(places.archive).complete, reverse=True):
-            if number < version:
-                break
-            with telling(f"read version {number} in {places.archive}"):
-                if read_file(archive.version_path(places.archive, "privkey", number)) != key_pem:
-                    continue
-            if is_sound(places.archive, number):
-                self.write_conf(name, conf)
-                self.activate(name, number)
-                return number
-        return None
+        from acmectl.storage import saving
+
+        return saving.adopt_saved(self.layout, name, key_pem, conf, version)
 
     def delete(self, name: str) -> Deleted:
         """Remove a lineage, sound, broken or never finished. Raises: LineageNotFound, StorageError."""
-        return delete(self.layout, check_lineage_name(name), self.names())
+        from acmectl.storage import deleting
 
-    def _places(self, name: str) -> Places:
-        """Where the lineage lies; a new or broken one where the layout says."""
+        return deleting.delete(self.layout, check_lineage_name(name), self.names())
+
+    def _look(self, name: str) -> Lineage | BrokenLineage:
         try:
-            return read_conf(self.layout, name)[1]
-        except (LineageNotFound, LineageDamaged):
-            return standard_places(self.layout, name)
+            return read_lineage(self.layout, name)
+        except StorageError as error:
+            return self._broken(name, error)
 
-
-def _older_key(places: Places, listing: archive.ArchiveListing) -> str | None:
-    if os.path.exists(places.live["privkey"]):
-        return places.live["privkey"]
-    number = max(listing.versions["privkey"], default=None)
-    return None if number is None else archive.version_path(places.archive, "privkey", number)
-
-
-def _existing(path: str) -> tuple[bytes | None, int | None]:
-    try:
-        return read_file(path), os.stat(path).st_mode & 0o7777
-    except FileNotFoundError:
-        return None, None
-    except OSError as error:
-        raise storage_error(f"read {path}", error) from error
-
-
-def _remove_created(directory: str) -> None:
-    """Take back a directory that a failed first save has made."""
-    archive.clear_unfinished(directory)
-    try:
-        os.rmdir(directory)
-    except OSError:
-        return
+    def _broken(self, name: str, error: StorageError) -> BrokenLineage:
+        return BrokenLineage(name=name, path=Path(self._renewal, name + _SUFFIX), reason=error.message)

@@ -58,8 +58,9 @@ def places_of(layout: Layout, name: str, conf: RenewalConf, conf_path: str) -> P
     """The places that the renewal file names. Raises: LineageDamaged when it lacks one."""
     live = {}
     base = str(layout.config_dir)
+    root = conf.root
     for kind in KINDS:
-        path = conf.root.get(kind)
+        path = root.get(kind)
         if not isinstance(path, str) or not path:
             raise LineageDamaged(f"The renewal file {conf_path} does not say where {kind}.pem is.")
         live[kind] = path if path[0] == "/" else f"{base}/{path}"
@@ -76,27 +77,39 @@ def root_keys(places: Places) -> dict[str, str]:
     return {"archive_dir": places.archive, **{kind: places.live[kind] for kind in _CONF_ORDER}}
 
 
-def linked_version(path: str, kind: str, name: str) -> int:
-    """The number that the live link ``path`` points to.
+def linked_versions(places: Places) -> dict[str, int]:
+    """The number that the live link of each kind points to.
 
-    Raises: LineageDamaged when it is no link, dangles, or points to something that is not a version of ``kind``.
+    Raises: LineageDamaged when one is no link, dangles, or points to something that is not a version of its kind.
     """
+    versions = {}
+    path = ""
     try:
-        target = os.readlink(path)
-    except FileNotFoundError:
-        raise LineageDamaged(f"The certificate {name} is damaged: {path} is missing.") from None
+        for kind, path in places.live.items():
+            target = os.readlink(path)
+            os.stat(path)  # a link that leads nowhere must not pass
+            found = parse_version_file(target[target.rfind("/") + 1 :])
+            if found is None or found[0] != kind:
+                raise _damaged(places, f"{path} points to {target}, not to a {kind}N.pem")
+            versions[kind] = found[1]
     except OSError as error:
-        reason = "is not a symbolic link" if os.path.lexists(path) else (error.strerror or "cannot be read")
-        raise LineageDamaged(f"The certificate {name} is damaged: {path}: {reason}.") from None
-    found = parse_version_file(target.rpartition("/")[2])
-    if found is None or found[0] != kind:
-        raise LineageDamaged(f"The certificate {name} is damaged: {path} points to {target}, not to a {kind}N.pem.")
-    try:
-        os.stat(path)
-    except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be used: {error.strerror}"
-        raise LineageDamaged(f"The certificate {name} is damaged: {path} points to {target}, which {reason}.") from None
-    return found[1]
+        raise _damaged(places, _why_no_link(path, error)) from None
+    return versions
+
+
+def _why_no_link(path: str, error: OSError) -> str:
+    if not os.path.lexists(path):
+        return f"{path} is missing" if isinstance(error, FileNotFoundError) else f"{path}: {error.strerror}"
+    if not os.path.islink(path):
+        return f"{path} is not a symbolic link"
+    target = os.readlink(path)
+    if isinstance(error, FileNotFoundError):
+        return f"{path} points to {target}, which does not exist"
+    return f"{path} points to {target}, which cannot be used: {error.strerror}"
+
+
+def _damaged(places: Places, what: str) -> LineageDamaged:
+    return LineageDamaged(f"The certificate {places.name} is damaged: {what}.")
 
 
 _CONF_ORDER = ("cert", "privkey", "chain", "fullchain")

@@ -115,9 +115,9 @@ def render(conf: RenewalConf, existing: bytes | None = None) -> bytes:
     Raises: StorageError when a root key or another program's value cannot be written so that certbot can read it.
     """
     document = _start_from(existing)
-    for key, value in {**conf.root, "version": _version(document)}.items():
-        if not _fits(value):
-            raise StorageError(f"The renewal file cannot hold the value of {key!r}.")
+    for key, value in {"version": _version(document), **_without_version(conf.root)}.items():
+        if not _fits(value, interpolated=False):
+            raise StorageError(f"A renewal file cannot hold {_printable(repr(value))}, its value for {key!r}.")
         _set(document, key, value)
     displaced_params = _fill(_section(document, PARAMS), conf.params)
     displaced_webroots = _fill_webroots(document[PARAMS], conf.webroot_map)
@@ -200,7 +200,7 @@ def _fill(section: Section, values: Mapping[str, Value]) -> dict[str, JsonValue]
             _set(section, key, value)
         else:
             section.pop(key, None)
-            displaced[key] = value if isinstance(value, str) else [*value]
+            displaced[key] = value if isinstance(value, str) else list[JsonValue](value)
     return displaced
 
 
@@ -224,10 +224,15 @@ def _set(section: Section, key: str, value: Value) -> None:
         section[key] = value
 
 
-def _fits(value: Value) -> bool:
-    """Whether certbot's ConfigObj reads ``value`` back as it is."""
+def holds(value: Value) -> bool:
+    """Whether a root key of a renewal file, such as the path of a directory, can have this value."""
+    return _fits(value, interpolated=False)
+
+
+def _fits(value: Value, *, interpolated: bool = True) -> bool:
+    """Whether ConfigObj, with certbot's interpolation on or off, reads ``value`` back as it is."""
     texts = [value] if isinstance(value, str) else value
-    if any("%(" in text or not text.isprintable() for text in texts):
+    if any((interpolated and "%(" in text) or not text.isprintable() for text in texts):
         return False
     if all(_is_plain(text) for text in texts):
         return True
@@ -237,13 +242,17 @@ def _fits(value: Value) -> bool:
         probe = ConfigObj(interpolation=False, encoding="utf-8")
         probe["k"] = value
         lines = _dump(probe).decode("utf-8").splitlines()
-        return bool(ConfigObj(lines, encoding="utf-8")["k"] == value)
+        return bool(ConfigObj(lines, interpolation=interpolated, encoding="utf-8")["k"] == value)
     except (ConfigObjError, StorageError, UnicodeError):
         return False
 
 
 def _is_plain(text: str) -> bool:
     return text != "" and not any(character in " '\"#,%$[]=\\" for character in text)
+
+
+def _without_version(root: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: value for key, value in root.items() if key != "version"}
 
 
 def _version(document: ConfigObj) -> str:
