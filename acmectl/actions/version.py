@@ -77,6 +77,7 @@ def issue_version(
         try:
             made = _attempt(services, account, attempt, request, profile=profile, solver=solver)
         except (AuthorizationFailed, ServerProblem) as error:
+            _forget_failed_order(services, target.name, request)
             failed = _failed_identifiers(error)
             left = tuple(identifier for identifier in identifiers if identifier not in failed)
             if not request.allow_subset_of_names or not left or len(left) == len(identifiers):
@@ -231,6 +232,15 @@ def _adopt(
         LineageHealed(lineage=target.name, what=f"version {number}, saved by a run that was interrupted, is live now")
     )
     return _described(target, number, services.lineages.get(target.name).read("cert"))
+
+
+def _forget_failed_order(services: Services, name: str, request: CertificateRequest) -> None:
+    """An order that the CA has refused leads nowhere; one that may have a certificate is kept."""
+    if request.dry_run:
+        return
+    record = services.pending.load(name).record
+    if record is not None and not record.order.finalized:
+        services.pending.drop(name)
 
 
 class _PendingJournal:

@@ -100,6 +100,7 @@ ROWS = (
         topics=("standalone", "plugins"),
         verbs=_ISSUING,
         stored="http01_port",
+        plugin="standalone",
     ),
     OptionRow(
         names=("--http-01-address",),
@@ -109,6 +110,7 @@ ROWS = (
         topics=("standalone", "plugins"),
         verbs=_ISSUING,
         stored="http01_address",
+        plugin="standalone",
     ),
     OptionRow(
         names=("--https-port",),
