@@ -47,6 +47,8 @@ def show(text: str) -> None:
     import os
     import sys
 
+    if sys.stdout is None:  # the caller closed it
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -84,7 +85,7 @@ def _parse(argv: Sequence[str], table: OptionTable) -> params.Parsed | None:
         show(pages.page(words, table) or "")
         return None
     if line.has("--help"):
-        _help(line.words[:1], table)
+        _help(_topic(argv, line.words), table)
         return None
     if line.has("--version"):
         show_version()
@@ -94,6 +95,14 @@ def _parse(argv: Sequence[str], table: OptionTable) -> params.Parsed | None:
         _help(parsed.arguments, table)
         return None
     return parsed
+
+
+def _topic(argv: Sequence[str], words: Sequence[str]) -> Sequence[str]:
+    """The word that follows ``--help``, else the first one there is."""
+    for flag, word in itertools.pairwise(argv):
+        if flag in _HELP_FLAGS and word in words:
+            return [word]
+    return words[:1]
 
 
 def _help(words: Sequence[str], table: OptionTable) -> None:
@@ -111,7 +120,7 @@ def _help(words: Sequence[str], table: OptionTable) -> None:
 
 
 def _run(parsed: params.Parsed) -> tuple[int, int | None]:
-    settings = params.settings_of(parsed, os.environ)
+    settings = params.settings_of(parsed)
     console = Console(quiet=settings.flag("quiet"), json=settings.flag("json"), reserved=settings.stdout_reserved)
     interrupts = Interrupts()
     app = App(

@@ -142,7 +142,7 @@ def _next(name: str, argv: Sequence[str], index: int, table: OptionTable) -> str
 
 
 def _looks_like_option(token: str, table: OptionTable) -> bool:
-    if len(token) < 2 or token[0] != "-" or " " in token:  # noqa: PLR2004 - a dash alone is a value
+    if len(token) < 2 or token[0] != "-" or " " in token:
         return False
     # A base64url key or a negative number may begin with a dash; only what can be an option is taken for one.
     return token[1] == "-" or table.exact(token[:2]) is not None
@@ -162,4 +162,4 @@ def _suggestion(name: str, table: OptionTable) -> str | None:
 
 def _shown(text: str) -> str:
     safe = "".join(c if c.isprintable() else "?" for c in text)
-    return safe if len(safe) <= 60 else safe[:57] + "..."  # noqa: PLR2004 - what fits on the line
+    return safe if len(safe) <= 60 else safe[:57] + "..."

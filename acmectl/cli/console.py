@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.errors import StorageError, UsageError
@@ -61,8 +62,8 @@ class Console:
         out: TextIO | None = None,
         err: TextIO | None = None,
     ) -> None:
-        self._out = out if out is not None else sys.stdout
-        self._err = err if err is not None else sys.stderr
+        self._out = out or _present(sys.stdout)
+        self._err = err or _present(sys.stderr)
         self._quiet = quiet
         self._json = json
         self._reserved = reserved or json
@@ -268,3 +269,8 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except ValueError:  # closed
         return False
+
+
+def _present(stream: TextIO | None) -> TextIO:
+    """A stream of the process, or one that leads nowhere where the caller closed it."""
+    return stream if stream is not None else Path(os.devnull).open("w", encoding="utf-8")

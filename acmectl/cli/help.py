@@ -95,7 +95,7 @@ def _short(table: OptionTable) -> str:
         "Obtain, renew and revoke TLS certificates. Without a command: certonly.",
         "",
         "Commands:",
-        *_verbs(),
+        *_verbs(aliases=False),
         "",
         "The options used most:",
         *(_option(table.by_dest[dest], short=True) for dest in _USUAL),
@@ -113,11 +113,11 @@ def _everything(table: OptionTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verbs() -> list[str]:
+def _verbs(*, aliases: bool = True) -> list[str]:
     lines = []
     for verb in group.VERBS.values():
-        aliases = f" (also: {', '.join(verb.aliases)})" if verb.aliases else ""
-        lines += _columns(verb.name, verb.summary + aliases, column=18)
+        also = f" (also: {', '.join(verb.aliases)})" if aliases and verb.aliases else ""
+        lines += _columns(verb.name, verb.summary + also, column=18)
     return lines
 
 
@@ -141,9 +141,9 @@ def _option(row: OptionRow, *, short: bool = False) -> str:
     if short:
         flags = ", ".join(row.names[:2] if not row.names[0].startswith("--") else row.names[:1])
         name = f"{flags} {row.metavar}" if row.takes_value else flags
-        text = row.help.partition(";")[0].partition(". ")[0]
-        if len(text) > WIDTH - _COLUMN - 4:
-            text = text.partition(",")[0].partition(":")[0]
+        text = row.help
+        for stop in ("; ", ". ", ": "):
+            text = text.partition(stop)[0]
         return "\n".join(_columns(name, text, column=_COLUMN + 2))
     return "\n".join(_columns(spelled(row), described(row), column=_COLUMN))
 

@@ -30,12 +30,14 @@ _PATTERNS = (
         re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL),
         _HIDDEN,
     ),
-    # Private members of a JWK (RFC 7518 section 6) and the usual names of credentials, in JSON, INI or query strings.
+    # Private members of a JWK (RFC 7518 section 6).
+    (re.compile(r"""(["'](?:d|p|q|dp|dq|qi|k)["']\s*:\s*["'])[A-Za-z0-9_-]{4,}"""), r"\1" + _HIDDEN),
+    # The usual names of credentials, in JSON, INI, flags or query strings.
     (
         re.compile(
-            r"""(?ix) (["']?\b (?: d|p|q|dp|dq|qi|k | [a-z0-9_-]*(?:secret|password|passwd|hmac_key|hmac-key|api_key|api-key
-            |api_token|api-token|access_key|private_key|consumer_key|application_key|auth_token)[a-z0-9_-]* )
-            ["']?\s*[=:]\s*["']?) ([^\s"'&,}\]]{4,})"""
+            r"""(?i)(["']?\b[a-z0-9_-]*(?:secret|password|passwd|hmac[_-]key|api[_-]key|api[_-]token|access[_-]key"""
+            r"""|private[_-]key|consumer[_-]key|application[_-]key|auth[_-]token)[a-z0-9_-]*["']?(?:\s*[=:]\s*|\s+)"""
+            r"""["']?)[^\s"'&,}\]]{4,}"""
         ),
         r"\1" + _HIDDEN,
     ),
@@ -112,7 +114,7 @@ class _ConsoleHandler(logging.Handler):
         self._redaction = redaction
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not record.name.startswith("acmectl.console")
+        return not record.name.startswith(("acmectl.console", "py.warnings"))
 
     def emit(self, record: logging.LogRecord) -> None:
         self._console.log_line(self._redaction.clean(record.getMessage()), warning=record.levelno >= logging.WARNING)
@@ -128,10 +130,11 @@ class Log:
 
     def start(self, console: Console, *, verbosity: int, quiet: bool) -> None:
         """Send messages to standard error: warnings, with -v infos, with -vv everything; under -q errors only."""
-        root = logging.getLogger()
-        root.setLevel(logging.DEBUG)
-        for noisy in ("urllib3", "requests", "charset_normalizer"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+        # Other people's libraries put more into their debug messages than a log may hold.
+        logging.getLogger().setLevel(logging.INFO)
+        for ours in ("acmectl", "acmectl_plugins"):
+            logging.getLogger(ours).setLevel(logging.DEBUG)
+        logging.captureWarnings(True)
         handler = _ConsoleHandler(console, self.redaction)
         handler.setLevel(logging.ERROR if quiet else max(logging.DEBUG, logging.WARNING - 10 * verbosity))
         self._add(handler)
@@ -169,6 +172,7 @@ class Log:
             with contextlib.suppress(OSError, ValueError):
                 handler.close()
         self._handlers.clear()
+        logging.captureWarnings(False)
 
     def _add(self, handler: logging.Handler) -> None:
         logging.getLogger().addHandler(handler)
@@ -182,7 +186,7 @@ def _from_console(level: int, text: str, printed: bool) -> None:
 class _FileHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """A file that never fails the run: a full disk costs log lines and nothing else."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's names
         return
 
     def close(self) -> None:
@@ -210,7 +214,7 @@ def _one_at_a_time(directory: Path) -> Iterator[None]:
 
 def _rotate(directory: Path, backups: int) -> None:
     """Rename log.N to log.N+1, the highest first, up to the first gap; delete what is beyond ``backups``."""
-    numbers = set(_numbers(os.listdir(directory)))
+    numbers = set(_numbers(path.name for path in directory.iterdir()))
     top = 0
     while top + 1 in numbers:
         top += 1

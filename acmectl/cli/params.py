@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from acmectl.config.options import OptionRow, OptionTable, Value
     from acmectl.config.sources import FileValues
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[object]
+else:  # generic for type checkers alone in the older versions of click
+    _ParamType = click.ParamType
+
 _NAMED = ("webroot_path", "webroot_map", "domains", "ip_address")
 _SOURCES = {
     ParameterSource.COMMANDLINE: Source.FLAG,
@@ -39,7 +44,7 @@ _SOURCES = {
 }
 
 
-class RowType(click.ParamType):
+class RowType(_ParamType):
     """A click type whose values are made by a row of the option table."""
 
     def __init__(self, row: OptionRow) -> None:
@@ -122,11 +127,12 @@ def _verb(words: Sequence[str]) -> tuple[group.Verb, tuple[str, ...]]:
     return verb, tuple(words[1:])
 
 
-def settings_of(parsed: Parsed, environ: Mapping[str, str]) -> Settings:
+def settings_of(parsed: Parsed) -> Settings:
     """Settings from the command line, the environment and the configuration files.
 
     Raises: UsageError for what cannot be understood, ConfigError for what cannot be done, PluginError.
     """
+    environ = os.environ
     directories = default_directories(environ, uid=os.geteuid(), home=_home(environ))
     table, files, paths = _files(parsed, environ, directories)
     warnings = [
@@ -166,11 +172,11 @@ def settings_of(parsed: Parsed, environ: Mapping[str, str]) -> Settings:
 def _files(
     parsed: Parsed, environ: Mapping[str, str], directories: Directories
 ) -> tuple[OptionTable, FileValues, list[Path]]:
-    """Read cli.ini of the configuration directory, the user's and those of -c, the latter two first: they may name it."""
+    """Read the user's cli.ini and the files of -c, which may name the configuration directory, then cli.ini there."""
     given = parsed.line.texts("config_file")
     if not given and environ.get("ACMECTL_CONFIG_FILE"):
         given = [environ["ACMECTL_CONFIG_FILE"]]
-    named = [Path(text).expanduser().absolute() for text in given]
+    named = [_path(text, parsed.table, "config_dir") or Path(text) for text in given]
     upper = [(directories.user_file, sources.read_entries(directories.user_file, required=False))]
     upper += [(path, sources.read_entries(path, required=True)) for path in named]
     table = _with_plugins(parsed.table, [environ.get("ACMECTL_AUTHENTICATOR")])
@@ -184,13 +190,20 @@ def _files(
 
 
 def _config_dir(parsed: Parsed, environ: Mapping[str, str], directories: Directories, files: FileValues) -> Path:
-    given = parsed.line.texts("config_dir")
-    if given:
-        return Path(given[-1]).absolute()
-    if environ.get("ACMECTL_CONFIG_DIR"):
-        return Path(environ["ACMECTL_CONFIG_DIR"]).absolute()
+    given = [*parsed.line.texts("config_dir"), environ.get("ACMECTL_CONFIG_DIR", "")]
+    text = given[-2] if len(given) > 1 else given[0]
+    if text:
+        # One that is no path is refused when all options are read.
+        return _path(text, parsed.table, "config_dir") or directories.config_dir
     found = files.values.get("config_dir")
     return Path(str(found.value)) if found is not None else directories.config_dir
+
+
+def _path(text: str, table: OptionTable, dest: str) -> Path | None:
+    try:
+        return Path(str(convert(table.by_dest[dest], text)))
+    except BadValueError:
+        return None
 
 
 def _with_file_plugins(table: OptionTable, files: Sequence[Sequence[sources.Entry]]) -> OptionTable:

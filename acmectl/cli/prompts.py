@@ -146,7 +146,7 @@ class Prompts:
         self._console.lines(prompt, end="")
         try:
             with self._interrupts.interruptible():
-                line = stream.readline()
+                line = stream.readline() if stream is not None else ""
         except (OSError, ValueError, UnicodeDecodeError) as error:
             raise Aborted(f"The answer could not be read: {_short(question)}", hint=self._hint(flag)) from error
         if not line:

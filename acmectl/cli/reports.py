@@ -24,7 +24,7 @@ _SHOW_WAITING_AFTER = 2.0
 
 def names(identifiers: Sequence[Identifier]) -> str:
     """``a``, ``a and b``, ``a and 7 more``."""
-    if len(identifiers) > 2:  # noqa: PLR2004 - two names can be said
+    if len(identifiers) > 2:
         return f"{identifiers[0]} and {len(identifiers) - 1} more"
     return " and ".join(str(identifier) for identifier in identifiers)
 

@@ -1,7 +1,7 @@
 """The one table of options: flags, cli.ini keys, environment names and renewal-file keys all come from it.
 
-This module and the ``rows_*`` modules are data alone and load in a few milliseconds, because ``--help`` needs them. That
-is why a row is a plain class and its kind a string: importing dataclasses, enum or typing costs more than all the rows.
+This module and the ``rows_*`` modules are data alone and load in a few milliseconds, because ``--help`` needs them.
+That is why a row is a plain class and its kind a string: importing dataclasses, enum or typing costs more than all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, NoReturn
 
-    Kind = Literal["action", "flag", "count", "text", "int", "duration", "path", "csv", "list", "choice"]
+    Kind = Literal[
+        "action", "flag", "count", "text", "int", "duration", "path", "file", "csv", "list", "paths", "choice"
+    ]
     Value = bool | int | str | tuple[str, ...] | None
 
 ENVIRONMENT_PREFIX = "ACMECTL_"
@@ -20,20 +22,41 @@ EVERY_VERB = ("*",)
 class OptionRow:
     """One option; immutable.
 
-    ``names`` give a value (or True), ``off`` are the flags that set False. The first long name is the option's own name.
-    ``kind`` says how text becomes a value: ``csv`` splits at commas and collects, ``list`` collects, ``duration`` is in
-    seconds, ``action`` acts at once and has no value. ``topics`` are help topics, the first one is its section in the
-    complete list. ``verbs`` show it in their help; every verb accepts it. ``stored`` is its key in ``[renewalparams]``
-    of a renewal file, ``own`` its key in the section ``[acmectl]``. ``certbot``: certbot knows it too. ``deprecated``
-    is why it is ignored. ``expand`` maps spellings to the value that is kept. ``plugin`` owns the option; ``selects``
-    is the plugin that a flag chooses. ``variable`` is an environment variable that gives the value besides
-    ``ACMECTL_*``.
+    ``names`` give a value (or True), ``off`` are the flags that set False. The first long name is the option's own.
+    ``kind`` says how text becomes a value: ``csv`` splits at commas and collects, ``list`` and ``paths`` collect,
+    ``duration`` is in seconds, ``file`` is a path that must be readable, ``action`` acts at once and has no value.
+    ``topics`` are help topics, the first one is its section in the complete list. ``verbs`` show it in their help; every
+    verb accepts it. ``stored`` is its key in ``[renewalparams]`` of a renewal file, ``own`` its key in the section
+    ``[acmectl]``. ``certbot``: certbot knows it too. ``deprecated`` is why it is ignored. ``expand`` maps spellings to
+    the value that is kept. ``plugin`` owns the option; ``selects`` is the plugin that a flag chooses. ``variable`` is an
+    environment variable that gives the value besides ``ACMECTL_*``.
     """
 
     __slots__ = (
-        "names", "help", "topics", "kind", "dest", "off", "default", "metavar", "choices", "ignore_case", "expand",
-        "minimum", "maximum", "verbs", "stored", "own", "hidden", "deprecated", "certbot", "in_files", "secret",
-        "plugin", "selects", "variable",
+        "certbot",
+        "choices",
+        "default",
+        "deprecated",
+        "dest",
+        "expand",
+        "help",
+        "hidden",
+        "ignore_case",
+        "in_files",
+        "kind",
+        "maximum",
+        "metavar",
+        "minimum",
+        "names",
+        "off",
+        "own",
+        "plugin",
+        "secret",
+        "selects",
+        "stored",
+        "topics",
+        "variable",
+        "verbs",
     )  # fmt: skip
 
     def __init__(
@@ -118,7 +141,7 @@ class OptionRow:
     @property
     def collects(self) -> bool:
         """True when the option may be repeated and its values add up."""
-        return self.kind in ("csv", "list")
+        return self.kind in ("csv", "list", "paths")
 
     @property
     def environment(self) -> tuple[str, ...]:

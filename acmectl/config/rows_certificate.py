@@ -32,7 +32,7 @@ ROWS = (
     ),
     OptionRow(
         names=("--csr",),
-        kind="path",
+        kind="file",
         metavar="FILE",
         help="use this certificate signing request (PEM or DER) instead of making key and request",
         topics=("names",),

@@ -7,7 +7,7 @@ from acmectl.config.options import OptionRow
 _ISSUING = ("certonly", "renew", "reconfigure")
 
 _SELECTORS = (
-    ("webroot", "put the answers into the document root of a running web server"),
+    ("webroot", "put the answers below a web server's document root"),
     ("standalone", "answer on port 80 with a web server of its own"),
     ("manual", "show what to do, or let hooks do it"),
 )
@@ -126,7 +126,7 @@ ROWS = (
     ),
     OptionRow(
         names=("-w", "--webroot-path"),
-        kind="list",
+        kind="paths",
         metavar="DIR",
         help="document root for the names that follow it; repeat it for other names",
         topics=("webroot", "plugins"),

@@ -64,7 +64,7 @@ class Settings:
         return self.origins.get(dest) or self.table.by_dest[dest].name
 
     def is_set(self, dest: str) -> bool:
-        """True when the user gave it, by flag, environment or file; a default or a renewal file's value does not count."""
+        """True when the user gave it by flag, environment or file; a renewal file's value does not count."""
         return self.source(dest) >= Source.FILE
 
     def text(self, dest: str) -> str | None:

@@ -1,7 +1,8 @@
 """Configuration files: certbot's cli.ini syntax, which looks like INI and is not.
 
-``key = value``, ``key: value``, ``key value`` or ``key`` alone (true); whole-line comments with ``#`` or ``;``, comments
-after a value only behind white space; ``[section]`` and ``---`` lines mean nothing; one layer of quotes is taken off.
+``key = value``, ``key: value``, ``key value`` or ``key`` alone (true); whole-line comments with ``#`` or ``;``,
+comments after a value only behind white space; ``[section]`` and ``---`` lines mean nothing; one layer of quotes is
+taken off.
 Keys are long option names, their unambiguous prefixes included, with dashes or underscores.
 """
 
@@ -98,7 +99,7 @@ def parse_entries(text: str, path: Path) -> list[Entry]:
         value = found["text"] if found else match["value"]
         if value.startswith(("#", ";")) and not (found and found["quote"]):
             value = ""
-        alone = not match["value"] or (not value and match["separator"] is None)
+        alone = not value and match["separator"] is None
         key = match["key"]
         entries.pop(key, None)
         entries[key] = Entry(key=key, text=None if alone else value, path=path, line=number)

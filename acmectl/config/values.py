@@ -36,10 +36,14 @@ def convert(row: OptionRow, text: str) -> Value:
             return _in_range(row, _duration(text))
         case "path":
             return _path(text)
+        case "file":
+            return _readable(_path(text))
         case "choice":
             return _choice(row, text)
         case "csv":
             return tuple(_choice(row, item) if row.choices else item for item in _items(text))
+        case "paths":
+            return (_path(text),)
         case "list":
             if not text:
                 raise BadValueError("the value is empty")
@@ -114,6 +118,14 @@ def _path(text: str) -> str:
     import os
 
     return os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links that are meant to stay
+
+
+def _readable(path: str) -> str:
+    try:
+        with Path(path).open("rb"):
+            return path
+    except OSError as error:
+        raise BadValueError(f"{shown(path)} cannot be read: {error.strerror}") from error
 
 
 def _choice(row: OptionRow, text: str) -> str:

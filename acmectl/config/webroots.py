@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from acmectl.errors import ConfigError, UsageError
+from acmectl.errors import ConfigError
 from acmectl.identifiers import Identifier, ordered, parse_any
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def resolve(named: Iterable[Given]) -> Webroots:
     before the first is an error. Names from elsewhere (``named`` ends with those) belong to the last -w. What
     --webroot-map says wins, and its names count as given. Directories become absolute.
 
-    Raises: ConfigError for a bad name or a name before several webroots; UsageError for a malformed map.
+    Raises: ConfigError for a bad name or a name before several webroots, and for a malformed map.
     """
     names: list[Identifier] = []
     followed: dict[str, str] = {}
@@ -68,17 +68,17 @@ def resolve(named: Iterable[Given]) -> Webroots:
 
 
 def read_map(text: str) -> dict[Identifier, str]:
-    """The names of a --webroot-map and their directories, absolute. Raises: UsageError, ConfigError for a bad name."""
+    """The names of a --webroot-map and their directories, absolute. Raises: ConfigError."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"--webroot-map is not JSON: {error}.", hint=_EXAMPLE) from error
+        raise ConfigError(f"--webroot-map is not JSON: {error}.", hint=_EXAMPLE) from error
     if not isinstance(found, dict):
-        raise UsageError("--webroot-map is not a JSON object.", hint=_EXAMPLE)
+        raise ConfigError("--webroot-map is not a JSON object.", hint=_EXAMPLE)
     result: dict[Identifier, str] = {}
     for key, path in found.items():
         if not isinstance(path, str) or not path:
-            raise UsageError(f"--webroot-map has no directory for '{key}'.", hint=_EXAMPLE)
+            raise ConfigError(f"--webroot-map has no directory for '{key}'.", hint=_EXAMPLE)
         for name in filter(None, (part.strip() for part in key.split(","))):
             result.setdefault(parse_any(name), os.path.abspath(path))  # noqa: PTH100 - links are meant to stay
     return result
