@@ -143,7 +143,8 @@ class AcmeClient:
     def change_key(self, new_key: jws.AccountKey) -> None:
         """Give the account a new key, which this client uses from then on (RFC 8555 section 7.3.5).
 
-        After a TransportError the change may have happened: ``find_account`` with the new key tells.
+        The new key is tried before this returns; when the CA does not take it, the old one stays in use. After a
+        TransportError the change may have happened: ``find_account`` with the new key tells.
 
         Raises: ConfigError when the CA offers no key change.
         """
@@ -153,8 +154,14 @@ class AcmeClient:
         kid = self._kid()
         inner = jws.key_change_payload(self.key, new_key, account_url=kid, url=url)
         self._session.post(url, inner, key=self.key, kid=kid, idempotent=False)
-        self._key = new_key
+        old_key, self._key = self._key, new_key
         self._session.key_changed()
+        try:
+            # Whoever throws the old key away must know that the new one opens the account.
+            self.account()
+        except ServerProblem:
+            self._key = old_key
+            raise
 
     def _kid(self) -> str:
         """The account URL, asked of the CA if not known yet. Raises: ConfigError when there is no account."""

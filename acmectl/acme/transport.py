@@ -216,7 +216,8 @@ class RequestsTransport:
             body = self._read(reply.raw, url)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _FailedError(classify(error, _fault_of(error, fault))) from error
-        headers = {str(name).lower(): str(value) for name, value in reply.raw.headers.items()}
+        # Look-up by name joins repeated headers, such as Link; iteration over pairs does not.
+        headers = {str(name).lower(): str(reply.raw.headers[name]) for name in reply.raw.headers}
         if logger.isEnabledFor(logging.DEBUG):
             taken = (time.monotonic() - start) * 1e3
             logger.debug("%s %s -> %d in %.0f ms", request.method, redacted(url), reply.status_code, taken)

@@ -50,7 +50,7 @@ def test_subproblems_do_not_nest_and_are_bounded_when_told():
 
 
 @pytest.mark.parametrize(
-    "value", [None, 5, "text", [], {"type": 5, "status": "x", "subproblems": 7, "identifier": "y"}]
+    "value", [None, 5, "text", [], {"type": 5, "status": "x", "subproblems": 7}, {"identifier": "y"}]
 )
 def test_a_malformed_problem_is_still_a_problem(value):
     assert Problem.from_json(value).describe()
