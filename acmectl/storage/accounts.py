@@ -171,7 +171,8 @@ class AccountStore:
                     path.unlink()
                 elif path.is_dir() and self._is_inside(path):
                     remove_tree(path.resolve())
-            for parent in parents:
+            # The earlier API's directory first: the other may be a link to it.
+            for parent in reversed(parents):
                 _remove_if_empty(parent)
 
     def link_earlier(self, server: str) -> bool:

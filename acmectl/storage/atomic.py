@@ -164,6 +164,8 @@ def replace_symlink(path: PathLike, target: str) -> None:
 
 def remove_tree(path: PathLike) -> None:
     """Remove a directory and what is in it, never following a symbolic link; silent where there is none."""
+    if os.path.islink(path):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
     try:
         with os.scandir(path) as entries:
             found = list(entries)

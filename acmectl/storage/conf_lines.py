@@ -49,10 +49,10 @@ def parse_plain(data: bytes) -> PlainConf | None:
     conf = PlainConf()
     current = conf.root
     section = ""
-    for key, plain, special, opening, name, closing in lines:
-        if key:
+    for padded, plain, special, opening, name, closing in lines:
+        if padded:
             value = _special_value(special.rstrip()) if special else plain.rstrip()
-            key = key.rstrip()
+            key = padded.rstrip()
             if value is None or key in current:
                 return None
             current[key] = value
