@@ -51,6 +51,13 @@ class _BoundedSocket(ssl.SSLSocket):
     A socket's own time-out starts anew with every octet, so a server that dribbles could hold us for ever.
     """
 
+    def do_handshake(self, block: bool = False) -> None:
+        # The time to connect is per address, and several addresses must fit into the ring; a handshake may take longer.
+        seconds: float | None = getattr(_exchange, "handshake", None)
+        if seconds is not None:
+            self.settimeout(seconds)
+        super().do_handshake(block)
+
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         until: float | None = getattr(_exchange, "until", None)
         if until is not None:
@@ -161,13 +168,11 @@ class RequestsTransport:
             else:
                 self._answered[origin] = self._clock.monotonic()
                 return answer
-            self._note_silence(origin, failure, sent_at)
             pause = _PAUSES[min(tries, len(_PAUSES)) - 1]
             retry = failure.fault is Fault.UNREACHABLE or (failure.fault is Fault.LOST and request.idempotent)
             if not retry or tries >= _TRIES or self._clock.monotonic() - started + pause >= _RING_SECONDS:
                 error = _error(origin, failure, self._read_seconds)
-                if failure.fault is Fault.UNREACHABLE:
-                    self._down[origin] = (self._clock.monotonic() + _DOWN_SECONDS, error)
+                self._note_failure(origin, failure, error, sent_at)
                 raise error from cause
             logger.debug("%s: %s; trying again in %.2f s", origin, failure.reason, pause)
             self._clock.sleep(pause)
@@ -177,10 +182,11 @@ class RequestsTransport:
         if error is not None and self._clock.monotonic() < until:
             raise TransportError(error.message, hint=error.hint)
 
-    def _note_silence(self, origin: str, failure: Failure, sent_at: float) -> None:
+    def _note_failure(self, origin: str, failure: Failure, error: TransportError, sent_at: float) -> None:
         # A server that answered other requests meanwhile is alive; then only this one request went wrong.
-        if failure.fault is Fault.SILENT and self._answered.get(origin, -1.0) < sent_at:
-            self._down[origin] = (float("inf"), _error(origin, failure, self._read_seconds))
+        if failure.fault is not Fault.LOST and self._answered.get(origin, -1.0) < sent_at:
+            lasting = failure.fault is Fault.SILENT
+            self._down[origin] = (float("inf") if lasting else self._clock.monotonic() + _DOWN_SECONDS, error)
 
     def _follow(self, request: Request, connect_seconds: float) -> Response:
         """One try, redirects of GET and HEAD on the same host included."""
@@ -203,13 +209,14 @@ class RequestsTransport:
             method=request.method, url=url, headers={**self._headers, **request.headers}, data=request.body
         ).prepare()
         start = time.monotonic()
+        _exchange.handshake = connect_seconds
         _exchange.until = start + connect_seconds + 2 * self._read_seconds
         fault = Fault.UNREACHABLE
         try:
             reply = self._adapter().send(
                 prepared,
                 stream=True,
-                timeout=(connect_seconds, self._read_seconds),
+                timeout=(connect_seconds / 2, self._read_seconds),
                 proxies=self._proxies_for(url),
             )
             fault = Fault.LOST

@@ -207,6 +207,19 @@ def test_one_slow_request_among_answered_ones_does_not_condemn_the_server():
         assert get(transport, server.url + "/x").status == 200
 
 
+def test_a_host_that_swallows_connections_is_told_and_not_tried_for_ever():
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for client in (first, second):
+            # These fill the queue: later connections get no answer at all.
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        transport = transport_for(False, timeout=(0.4, 0.4))
+        with pytest.raises(TransportError, match=r"cannot be reached: it did not answer in time"):
+            get(transport, f"https://127.0.0.1:{listener.getsockname()[1]}/x")
+
+
 def test_another_server_is_still_asked_after_one_fell_silent():
     with HostileServer({"/x": silence}) as one, HostileServer({"/x": answer({})}) as two:
         transport = transport_for(False)

@@ -1,8 +1,10 @@
 """Whatever a CA sends, the protocol room gives a value or an error of its own, never another exception."""
 
 import json
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +58,16 @@ READERS = {
 }
 
 
+@contextmanager
+def only_our_errors():
+    """Lets errors of our own pass, if they are one printable line."""
+    try:
+        yield
+    except AcmectlError as error:
+        if not str(error).isprintable():
+            pytest.fail(f"not printable: {error!r}")
+
+
 @st.composite
 def damaged(draw):
     """The name of a resource, and JSON of it in which one member, at any depth, was replaced by anything."""
@@ -74,31 +86,24 @@ def damaged(draw):
 @given(damaged())
 def test_a_damaged_resource_is_read_or_refused_and_nothing_else(case):
     name, value = case
-    try:
+    result = None
+    with only_our_errors():
         result = READERS[name](JsonObject(value, name))
-    except AcmectlError as error:
-        assert "\n" not in str(error)
-        assert str(error).isprintable()
-    else:
-        for field in ("url", "finalize", "certificate", "new_order", "new_nonce", "key_change", "orders"):
-            url = getattr(result, field, None)
-            assert url is None or is_https_url(url)
+    for field in ("url", "finalize", "certificate", "new_order", "new_nonce", "key_change", "orders"):
+        url = getattr(result, field, None)
+        assert url is None or is_https_url(url)
 
 
 @given(st.sampled_from(sorted(READERS)), anything)
 def test_any_json_is_read_or_refused(name, value):
-    try:
+    with only_our_errors():
         READERS[name](JsonObject.from_body(json.dumps(value), name))
-    except AcmectlError as error:
-        assert str(error).isprintable()
 
 
 @given(st.binary(max_size=300))
 def test_any_octets_are_read_or_refused_as_json(body):
-    try:
+    with only_our_errors():
         JsonObject.from_body(body, "a test")
-    except AcmectlError:
-        pass
 
 
 @given(anything)
@@ -137,14 +142,10 @@ def test_any_time_is_aware_or_none(text):
 @given(st.text() | st.from_regex(r"https?://[^ ]{0,30}"))
 def test_any_url_is_checked_and_redacted_without_surprise(text):
     assert redacted(text).isprintable()
-    try:
+    with only_our_errors():
         assert check_url(text, "a test").startswith("https://") or text[:8].lower() == "https://"
-    except AcmectlError as error:
-        assert str(error).isprintable()
-    try:
+    with only_our_errors():
         assert is_https_url(absolute_url(URL, text, "a test"))
-    except AcmectlError:
-        pass
 
 
 @given(st.text(), st.integers(10, 100))
@@ -166,18 +167,14 @@ def test_a_token_passes_whole_or_not_at_all(token):
 
 @given(st.text() | anything.map(json.dumps))
 def test_any_text_is_an_account_key_or_one_clear_error(text):
-    try:
+    with only_our_errors():
         AccountKey.from_jwk_json(text)
-    except AcmectlError as error:
-        assert str(error).isprintable()
 
 
 @given(st.binary(max_size=200))
 def test_any_octets_are_a_pem_key_or_one_clear_error(data):
-    try:
+    with only_our_errors():
         AccountKey.from_pem(data)
-    except AcmectlError:
-        pass
 
 
 @given(st.binary())
@@ -194,7 +191,5 @@ def test_any_link_header_is_read(value):
 @given(st.binary(max_size=200), st.text(max_size=80))
 def test_any_new_order_answer_is_an_order_or_an_error(body, location):
     transport = FakeTransport({f"{CA}/new-order": reply(body, 201, {"Location": location})})
-    try:
+    with only_our_errors():
         make_client(transport).new_order([])
-    except AcmectlError as error:
-        assert str(error).isprintable()
