@@ -64,7 +64,10 @@ def load(name: str) -> type[Authenticator]:
             hint="Uninstall one of them, so that it is clear who is meant.",
         )
     if not _NAME.fullmatch(name):
-        raise PluginError(f"{_owner(first)} calls an authenticator '{_printable(name)}', which is not a valid name.")
+        raise PluginError(
+            f"{_owner(first)} calls an authenticator '{_printable(name)}', which is not a valid name.",
+            hint="Names are lower-case letters, digits and dashes.",
+        )
     return _checked(_imported(first), first)
 
 

@@ -13,14 +13,16 @@ import os
 import re
 import stat
 import threading
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from acmectl.plugin.api import Authenticator, AuthorizationFailed, AuthorizationFailure, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from acmectl.plugin.api import ChallengeTask, Context, Identifier
+
+T = TypeVar("T")
 
 _BELOW = (".well-known", "acme-challenge")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,512}")
@@ -30,6 +32,8 @@ _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _ATTEMPTS = 1000
 _PATIENCE = 100  # times 5 ms for another run to open up the directory that it has just made
+_STRIKES = 20  # refusals that may be of that kind though the directory is open when we look
+_BY_EFFECTIVE_USER = os.access in os.supports_effective_ids
 # Marks a directory as made by acmectl, for whichever run is the last to need it.
 _MARK = "user.acmectl.created"
 
@@ -117,16 +121,17 @@ class Webroot(Authenticator):
             problem = "is not a directory" if os.path.lexists(root) else "does not exist"
             raise PluginError(f"The {what} {_printable(root)} {problem}.", hint="Give a directory that exists with -w.")
         try:
-            place = self._deepest(root)
+            self._patiently(root, lambda: self._probe(root))
+        except PermissionError as error:
+            place = _printable(str(error.filename))
+            raise PluginError(
+                f"The {what} {place} cannot be written to.", hint="Run as a user who may write there."
+            ) from error
         except OSError as error:
             raise _unusable(root, error) from error
-        if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise PluginError(
-                f"The {what} {_printable(place)} cannot be written to.", hint="Run as a user who may write there."
-            )
 
-    def _deepest(self, root: str) -> str:
-        """Path of the deepest directory on the way to the challenge files that exists."""
+    def _probe(self, root: str) -> None:
+        """Look at the deepest directory on the way to the challenge files. Raises: PermissionError."""
         with contextlib.ExitStack() as stack:
             place = root
             opened = stack.enter_context(_closing(os.open(root, _PLACE)))
@@ -139,7 +144,8 @@ class Webroot(Authenticator):
                 except NotADirectoryError as error:
                     raise _not_followed(part, parent, root) from error
                 place = f"{place}/{part}"
-            return place
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=opened, effective_ids=_BY_EFFECTIVE_USER):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
 
     def _failure(self, task: ChallengeTask, error: PluginError | OSError) -> AuthorizationFailure:
         if isinstance(error, OSError):
@@ -149,20 +155,34 @@ class Webroot(Authenticator):
         )
 
     def _write(self, root: str, token: str, body: bytes) -> None:
+        def step() -> bool:
+            with self._opened(root, make=True) as chain:
+                return _write_file(chain[-1], token, body)
+
         for attempt in range(_ATTEMPTS):
             try:
-                with self._opened(root, make=True) as chain:
-                    if _write_file(chain[-1], token, body):
-                        return
+                if self._patiently(root, step):
+                    return
             except FileNotFoundError:
                 # Another run took away the empty directory between our two steps.
                 if not os.path.isdir(root):  # noqa: PTH112
                     raise
-            except PermissionError:
-                if attempt >= _PATIENCE or not self._is_being_made(root):
-                    raise
-                self.context.clock.sleep(0.005)
+            if attempt % 50 == 49:  # fall out of step with whoever does this again and again
+                self.context.clock.sleep(0.001)
         raise PluginError(f"A challenge file could not be written: {_printable(root)} keeps changing.")
+
+    def _patiently(self, root: str, step: Callable[[], T]) -> T:
+        """Do ``step``, again where another run has not opened up yet, or only just has, the directory that it made."""
+        strikes = 0
+        for _attempt in range(_PATIENCE):
+            try:
+                return step()
+            except PermissionError:
+                if self._is_being_made(root):
+                    self.context.clock.sleep(0.005)
+                elif (strikes := strikes + 1) > _STRIKES:
+                    raise
+        return step()
 
     def _is_being_made(self, root: str) -> bool:
         """Whether a directory of ours is closed to us, as a umask of 0777 leaves it until its maker opens it up."""
@@ -175,9 +195,16 @@ class Webroot(Authenticator):
         return False
 
     def _remove(self, root: str, token: str) -> None:
-        with contextlib.suppress(FileNotFoundError), self._opened(root, make=False) as chain:
-            os.unlink(token, dir_fd=chain[-1])
-        self._remove_directories(root)
+        def step() -> None:
+            with self._opened(root, make=False) as chain:
+                os.unlink(token, dir_fd=chain[-1])
+
+        with contextlib.suppress(FileNotFoundError):
+            self._patiently(root, step)
+        try:
+            self._patiently(root, lambda: self._remove_directories(root))
+        except OSError as error:
+            self.context.warn(f"An empty directory in {_printable(root)} could not be removed: {error.strerror}.")
 
     def _remove_directories(self, root: str) -> None:
         """From the inside out: what another run still uses is not empty and stays; that run removes it."""
@@ -191,9 +218,7 @@ class Webroot(Authenticator):
                 continue
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    self.context.warn(
-                        f"An empty directory in {_printable(root)} could not be removed: {error.strerror}."
-                    )
+                    raise
                 return
 
     @contextlib.contextmanager
