@@ -57,22 +57,24 @@ def run(command: list[str], environ: Mapping[str, str], folder: Path) -> str:
     return result.stdout
 
 
+def with_program(name: str, folder: Path) -> dict[str, str]:
+    """The environment of a user who has the program ``name`` from PyPI, and nothing else of ours."""
+    run([sys.executable, "-m", "venv", str(folder / name)], ENVIRON, folder)
+    run([str(folder / name / "bin" / "python"), "-m", "pip", "install", "-q", name], ENVIRON, folder)
+    return {**ENVIRON, "PATH": f"{folder / name / 'bin'}:{ENVIRON['PATH']}"}
+
+
 @pytest.fixture(scope="module")
 def installer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a user who has pipx and uv, and nothing else of ours."""
+    """The environment of a user who has pipx."""
     folder = tmp_path_factory.mktemp("installer")
-    run([sys.executable, "-m", "venv", str(folder / "venv")], ENVIRON, folder)
-    run([str(folder / "venv" / "bin" / "python"), "-m", "pip", "install", "-q", "pipx", "uv"], ENVIRON, folder)
     return {
-        **ENVIRON,
-        "PATH": f"{folder / 'venv' / 'bin'}:{ENVIRON['PATH']}",
-        "PIPX_HOME": str(folder / "pipx"),
-        "PIPX_BIN_DIR": str(folder / "pipx-bin"),
-        "PIPX_MAN_DIR": str(folder / "pipx-man"),
+        **with_program("pipx", folder),
+        "PIPX_HOME": str(folder / "home"),
+        "PIPX_BIN_DIR": str(folder / "bin"),
+        "PIPX_MAN_DIR": str(folder / "man"),
         "PIPX_DEFAULT_PYTHON": sys._base_executable,
-        "UV_TOOL_DIR": str(folder / "uv"),
-        "UV_TOOL_BIN_DIR": str(folder / "uv-bin"),
-        "UV_PYTHON": sys._base_executable,
+        "PIPX_DEFAULT_BACKEND": "pip",
     }
 
 
@@ -107,11 +109,18 @@ def test_the_installed_package_runs_as_a_module_and_names_three_authenticators(
     assert str(CHECKOUT) not in run([python, "-c", where], environ, tmp_path)
 
 
-def test_the_other_install_line_works_too(installer: dict[str, str], tmp_path: Path) -> None:
+def test_the_other_install_line_works_too(tmp_path: Path) -> None:
     found = re.search(r"`(uv tool install [^`]*)`", section("Install"))
     assert found is not None
-    run(shlex.split(found[1]), installer, CHECKOUT)
-    program = str(Path(installer["UV_TOOL_BIN_DIR"]) / "acmectl")
+    environ = {
+        **with_program("uv", tmp_path),
+        "UV_TOOL_DIR": str(tmp_path / "tools"),
+        "UV_TOOL_BIN_DIR": str(tmp_path / "bin"),
+        "UV_PYTHON": sys._base_executable,
+        "UV_SYSTEM_CERTS": "true",  # as pip does: a company's own root is trusted where the system trusts it
+    }
+    run(shlex.split(found[1]), environ, CHECKOUT)
+    program = str(tmp_path / "bin" / "acmectl")
     assert "acmectl" in run([program, "--version"], {"PATH": os.defpath, "HOME": str(tmp_path)}, tmp_path)
 
 
