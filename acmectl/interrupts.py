@@ -78,6 +78,21 @@ class Interrupts:
         select.select([self._read_end], [], [], max(0.0, seconds))
         self.check()
 
+    def wait_readable(self, descriptor: int, seconds: float | None) -> bool:
+        """Wait until ``descriptor`` can be read; False when ``seconds`` are over first.
+
+        Works in any thread, which ``interruptible`` does not. Raises: Interrupted as soon as a signal comes, unless this
+        thread is shielded.
+        """
+        self.check()
+        watch = select.poll()
+        watch.register(descriptor, select.POLLIN)
+        if not self._shield_depth:
+            watch.register(self._read_end, select.POLLIN)
+        found = watch.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        self.check()
+        return bool(found)
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Around a blocking call in the main thread (prompt, waiting for a process, network): a signal raises at once."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, TypeVar
+
+from acmectl.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,12 +19,18 @@ R = TypeVar("R")
 
 
 def run_each(
-    function: Callable[[T], R], items: Sequence[T], *, workers: int, interrupts: Interrupts | None = None
+    function: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    workers: int,
+    interrupts: Interrupts | None = None,
+    finish: float = 0.0,
 ) -> list[R | BaseException]:
     """Call ``function`` once per item, at most ``workers`` at a time, and give results or exceptions in item order.
 
     A single item, or ``workers=1``, runs in the calling thread. Threads are daemons: when a signal arrives while the
-    main thread waits here (with ``interrupts``), Interrupted is raised at once and calls under way are abandoned.
+    main thread waits here (with ``interrupts``), Interrupted is raised; calls under way get ``finish`` seconds to come to
+    their own end (they see the signal too) before they are abandoned.
     """
     if len(items) <= 1 or workers <= 1:
         return [_outcome(function, item) for item in items]
@@ -39,8 +48,9 @@ def run_each(
                 return
             done.put((index, _outcome(function, item)))
 
-    for _ in range(min(workers, len(items))):
-        threading.Thread(target=work, daemon=True).start()
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(items)))]
+    for thread in threads:
+        thread.start()
     results: dict[int, R | BaseException] = {}
     try:
         while len(results) < len(items):
@@ -50,6 +60,12 @@ def run_each(
                 with interrupts.interruptible():
                     index, outcome = done.get()
             results[index] = outcome
+    except Interrupted:
+        stop.set()
+        deadline = time.monotonic() + finish
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        raise
     finally:
         stop.set()
     return [results[index] for index in range(len(items))]

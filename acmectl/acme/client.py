@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,12 @@ class AcmeClient:
         self._session = Session(transport, directory_url, clock=clock, policy=policy or RetryPolicy())
         self._key = key
         self._account_url = account_url
+
+    def with_account(self, key: jws.AccountKey, account_url: str | None = None) -> AcmeClient:
+        """A client for the same CA with an account; directory, nonces and connections are shared."""
+        other = copy.copy(self)
+        other._key, other._account_url = key, account_url
+        return other
 
     @property
     def key(self) -> jws.AccountKey:
@@ -329,17 +336,17 @@ class AcmeClient:
 
     # Renewal information: RFC 9773
 
-    def renewal_info(self, cert_id: str) -> RenewalInfo:
+    def renewal_info(self, cert_id: str, *, deadline: float | None = None) -> RenewalInfo:
         """When the CA wants a certificate renewed (RFC 9773 section 4). ``cert_id``: see ``ari_certificate_id``.
 
-        ``retry_after`` is clamped to one minute .. one day (section 4.3).
+        ``retry_after`` is clamped to one minute .. one day (section 4.3). ``deadline``: seconds that a busy CA gets.
 
         Raises: ConfigError when the CA offers no renewal information.
         """
         base = self.directory().renewal_info
         if base is None:
             raise ConfigError("This CA offers no renewal information.")
-        answer = self._session.get(f"{base.rstrip('/')}/{cert_id}")
+        answer = self._session.get(f"{base.rstrip('/')}/{cert_id}", deadline=deadline)
         seconds = self._session.retry_after(answer)
         clamped = None if seconds is None else min(max(seconds, _MIN_ARI_PAUSE), _MAX_ARI_PAUSE)
         return RenewalInfo.from_json(self._json(answer, "renewal information"), retry_after=clamped)

@@ -36,9 +36,10 @@ _KEY_PAUSE = 1.0
 
 @dataclass(slots=True)
 class _Setbacks:
-    """What went wrong so far with one operation. Times are monotonic seconds."""
+    """What went wrong so far with one operation. Times are monotonic seconds, ``deadline`` seconds from ``started``."""
 
     started: float
+    deadline: float
     transient: int = 0
     nonces: int = 0
     nonces_since: float = 0.0
@@ -81,10 +82,13 @@ class Session:
         """The answer's Retry-After in seconds, clamped to ``limit``, or None."""
         return parse_retry_after(answer.header("retry-after"), self._clock.now(), limit=limit)
 
-    def get(self, url: str) -> Response:
-        """An unsigned GET (RFC 8555 section 6.3: for the directory, newNonce and renewalInfo only)."""
+    def get(self, url: str, *, deadline: float | None = None) -> Response:
+        """An unsigned GET (RFC 8555 section 6.3: for the directory, newNonce and renewalInfo only).
+
+        ``deadline`` in seconds, where the policy's would be too long to wait for a busy CA.
+        """
         request = Request(method="GET", url=check_url(url, "a request"), headers={"Accept": "application/json"})
-        answer = self._run(lambda _nonce: request, signed=False)
+        answer = self._run(lambda _nonce: request, signed=False, deadline=deadline)
         self._nonces.add(answer.header("replay-nonce"))
         return answer
 
@@ -117,9 +121,13 @@ class Session:
         self._nonces.add(answer.header("replay-nonce"))
         return answer
 
-    def _run(self, build: Callable[[str | None], Request], *, signed: bool) -> Response:
+    def _run(
+        self, build: Callable[[str | None], Request], *, signed: bool, deadline: float | None = None
+    ) -> Response:
         """Send until the CA accepts; the nonce of the accepted answer is the caller's to keep."""
-        setbacks = _Setbacks(started=self._clock.monotonic())
+        setbacks = _Setbacks(
+            started=self._clock.monotonic(), deadline=self._policy.deadline if deadline is None else deadline
+        )
         nonce = self._nonce() if signed else None
         while True:
             answer = self._transport.send(build(nonce))
@@ -189,7 +197,7 @@ class Session:
         else:
             # A CA that says "now" again and again must not be flooded.
             pause = max(asked, min(0.1 * 2 ** min(setbacks.transient, 10), _LONGEST_OWN_PAUSE))
-        if now - setbacks.started + pause > self._policy.deadline:
+        if now - setbacks.started + pause > setbacks.deadline:
             return None
         setbacks.transient += 1
         return pause

@@ -67,6 +67,10 @@ class _BoundedSocket(ssl.SSLSocket):
             present = self.gettimeout()
             if present is None or present > left:
                 self.settimeout(left)
+        interrupts: Interrupts | None = getattr(_exchange, "interrupts", None)
+        # In threads other than the main one nothing else would end a read when a signal comes.
+        if interrupts is not None and not self.pending() and not interrupts.wait_readable(self.fileno(), self.gettimeout()):
+            raise TimeoutError("timed out")
         return super().recv_into(*args, **kwargs)
 
 
@@ -211,6 +215,7 @@ class RequestsTransport:
         start = time.monotonic()
         _exchange.handshake = connect_seconds
         _exchange.until = start + connect_seconds + 2 * self._read_seconds
+        _exchange.interrupts = self._interrupts
         fault = Fault.UNREACHABLE
         try:
             reply = self._adapter().send(

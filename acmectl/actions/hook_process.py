@@ -25,6 +25,7 @@ EXTRA_PATH = ("/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 DEFAULT_TIMEOUT = 600.0
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL for a hook that ran too long
 _DRAIN = 0.5  # seconds to read what is left in the pipes when a child of the hook keeps them open
+_LOOK_UP = 0.2
 _LIMIT = 1 << 20  # characters of output kept for the caller; all of it is streamed
 
 
@@ -126,8 +127,7 @@ class HookRunner:
         open_pipes = 2
         while status is None or open_pipes:
             try:
-                with self._interrupts.interruptible():
-                    message = messages.get(timeout=max(0.0, deadline - self._clock.monotonic()))
+                message = self._next(messages, deadline)
             except queue.Empty:
                 if status is not None:
                     break
@@ -145,6 +145,22 @@ class HookRunner:
                 status = message
                 deadline = self._clock.monotonic() + _DRAIN
         return HookResult(status=status if status is not None else -signal.SIGKILL, output="\n".join(output), timed_out=timed_out)
+
+    def _next(
+        self, messages: queue.SimpleQueue[_Line | int | None], deadline: float
+    ) -> _Line | int | None:
+        """The next message. Raises: queue.Empty at the deadline, Interrupted."""
+        if threading.current_thread() is threading.main_thread():
+            with self._interrupts.interruptible():
+                return messages.get(timeout=max(0.0, deadline - self._clock.monotonic()))
+        while True:  # no signal reaches this thread, so it looks up now and then
+            self._interrupts.check()
+            left = deadline - self._clock.monotonic()
+            try:
+                return messages.get(timeout=max(0.0, min(left, _LOOK_UP)))
+            except queue.Empty:
+                if left <= _LOOK_UP:
+                    raise
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         _signal(process, signal.SIGTERM, group=not self._attended)

@@ -1,9 +1,11 @@
-"""Connections to CAs: trust, user agent, one transport per way of trusting."""
+"""Connections to CAs: trust, user agent, one transport per way of trusting, one directory and nonce pool per CA."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
+from acmectl.acme.budget import BudgetedTransport
 from acmectl.acme.client import AcmeClient
 from acmectl.acme.transport import RequestsTransport, choose_trust
 
@@ -38,19 +40,29 @@ class Network:
         self._user_agent = user_agent
         self._ca_bundle = ca_bundle
         self._no_verify = no_verify
-        self._transports: dict[str | bool, RequestsTransport] = {}
+        self._transports: dict[str | bool, BudgetedTransport] = {}
+        self._clients: dict[str, AcmeClient] = {}
+        self._lock = threading.Lock()
 
     def client(self, server: str, key: AccountKey | None = None, *, account_url: str | None = None) -> AcmeClient:
         """A client for the CA whose directory URL is ``server``. Raises: ConfigError for an unusable bundle or URL."""
+        with self._lock:
+            client = self._clients.get(server)
+            if client is None:
+                client = AcmeClient(self._transport(server), server, clock=self._clock)
+                self._clients[server] = client
+        return client if key is None else client.with_account(key, account_url)
+
+    def _transport(self, server: str) -> BudgetedTransport:
         bundle = self._ca_bundle or self._trust.get(server)
         verify = choose_trust(None if bundle is None else str(bundle), self._environ, no_verify=self._no_verify)
         transport = self._transports.get(verify)
         if transport is None:
-            transport = RequestsTransport(
+            plain = RequestsTransport(
                 verify=verify, user_agent=self._user_agent, clock=self._clock, interrupts=self._interrupts
             )
-            self._transports[verify] = transport
-        return AcmeClient(transport, server, key, clock=self._clock, account_url=account_url)
+            transport = self._transports[verify] = BudgetedTransport(plain, clock=self._clock)
+        return transport
 
     def remember_trust(self, server: str) -> None:
         """Keep the bundle given now for the next time (per CA). Raises: StorageError."""
