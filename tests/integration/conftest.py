@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.cli import Acmectl
 from tests.integration.servers.pebble import Pebble
 from tests.integration.servers.process import ServerProcess
 
@@ -28,6 +29,13 @@ def pebble() -> Iterator[Pebble]:
     """One Pebble for all tests that need nothing special of it: strict, 15 % bad nonces, no authorization reuse."""
     with Pebble() as server:
         yield server
+
+
+@pytest.fixture
+def acmectl(pebble: Pebble, tmp_path: Path) -> Iterator[Acmectl]:
+    """The program with fresh directories, for that Pebble."""
+    with Acmectl(pebble, tmp_path) as program:
+        yield program
 
 
 @pytest.hookimpl(tryfirst=True)
