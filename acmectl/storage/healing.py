@@ -100,6 +100,8 @@ def _undo_certbots_switch(places: Places, done: list[str]) -> None:
                 replace_symlink(places.live[kind], os.readlink(f"{directory}/previous_{kind}.pem"))
         fsync_dir(directory)
         done.append("took back a switch that certbot had not finished")
+    else:
+        done.append("removed what a switch of certbot's had left behind")
     for kind in noted:
         _unlink(f"{directory}/previous_{kind}.pem")
     fsync_dir(directory)

@@ -92,7 +92,7 @@ def parse(data: bytes, path: str | os.PathLike[str]) -> RenewalConf:
     """The content of a renewal file; ``path`` is for the message. Raises: LineageDamaged."""
     plain = parse_plain(data)
     if plain is None:
-        plain = _from_configobj(_load(data, path))
+        plain = from_configobj(load(data, path))
     own = _decode_own(plain.sections.get(OWN, {}), path)
     params = _with_displaced(plain.sections.get(PARAMS, {}), own.pop(_DISPLACED_PARAMS, None))
     webroots = _with_displaced(plain.subsections.get((PARAMS, WEBROOT_MAP), {}), own.pop(_DISPLACED_WEBROOTS, None))
@@ -136,13 +136,13 @@ def render(conf: RenewalConf, existing: bytes | None = None) -> bytes:
 def _start_from(existing: bytes | None) -> ConfigObj:
     if existing is not None:
         try:
-            return _load(existing, "")
+            return load(existing, "")
         except LineageDamaged:
             pass
-    return _load(b"", "")
+    return load(b"", "")
 
 
-def _load(data: bytes, path: str | os.PathLike[str]) -> ConfigObj:
+def load(data: bytes, path: str | os.PathLike[str]) -> ConfigObj:
     from configobj import ConfigObj, ConfigObjError
 
     try:
@@ -167,7 +167,7 @@ def _dump(document: ConfigObj) -> bytes:
     return ("\n".join(text) + "\n").encode("utf-8")
 
 
-def _from_configobj(document: ConfigObj) -> PlainConf:
+def from_configobj(document: ConfigObj) -> PlainConf:
     conf = PlainConf()
     conf.root = _scalars(document)
     for name in document.sections:

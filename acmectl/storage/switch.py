@@ -212,6 +212,9 @@ def _rename_links(places: Places, targets: dict[str, str]) -> None:
             temporary = os.path.join(os.path.dirname(path), temporary_name())
             os.symlink(targets[kind], temporary)
             staged.append((temporary, path))
+            # A link's owner means little; it is no reason not to switch.
+            with suppress(FileNotFoundError, PermissionError):
+                _keep_owner(temporary, os.lstat(path))
         while staged:
             os.rename(*staged[0])
             del staged[0]

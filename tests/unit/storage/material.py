@@ -35,9 +35,13 @@ def layout_in(root: Path) -> Layout:
     return layout
 
 
-@cache
 def version_files(*names: str, serial: int = 1) -> VersionFiles:
-    """A key, a certificate for ``names`` and its issuer. ``serial`` tells the versions of one lineage apart."""
+    """A key, a certificate for ``names`` and its issuer; the same whenever the same is asked for."""
+    return _version_files(names, serial)
+
+
+@cache
+def _version_files(names: tuple[str, ...], serial: int) -> VersionFiles:
     issuer_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = _certificate("Test CA", ("ca.test",), issuer_key, "Test CA", issuer_key, 1000 + serial)
