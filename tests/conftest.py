@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import hypothesis
 import pytest
 
-from tests.integration.servers.requirements import NOT_RUN, servers_are_required
+from tests.integration.servers.requirements import NOT_RUN, require_root, servers_are_required
 
 # A slow machine is no failure; on a shared one nothing is said about time.
 hypothesis.settings.register_profile("acmectl", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -44,6 +44,12 @@ def foreign_variables(names: Iterable[str]) -> list[str]:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in foreign_variables(os.environ):
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def root() -> None:
+    """For ``usefixtures``: the test can be run by root alone."""
+    require_root()
 
 
 def not_run_reports(reporter: pytest.TerminalReporter) -> dict[str, list[str]]:

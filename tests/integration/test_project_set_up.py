@@ -136,32 +136,22 @@ def test_a_set_up_that_is_up_to_date_does_nothing_until_the_project_file_changes
     assert result.stderr.splitlines()[-1] == "error: updating pip in .venv failed; the lines above say why."
 
 
+def make_servers(tmp_path: Path, **programs: str) -> subprocess.CompletedProcess[str]:
+    """``make servers`` where the machine's own programs are replaced by the shell lines in ``programs``."""
+    for name, line in programs.items():
+        program(tmp_path / name.replace("_", "-"), f"#!/bin/sh\n{line}\n".encode())
+    environ = {"PATH": f"{tmp_path}:{os.defpath}"}
+    command = ["sh", "tools/install_servers.sh"]
+    return subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, timeout=60)
+
+
 def test_servers_are_installed_by_root_only(tmp_path: Path) -> None:
-    program(tmp_path / "apt-get", b"#!/bin/sh\necho ran apt-get\n")
-    program(tmp_path / "dpkg-query", b"#!/bin/sh\nexit 1\n")
-    program(tmp_path / "id", b"#!/bin/sh\necho 1000\n")
-    result = subprocess.run(
-        ["sh", "tools/install_servers.sh"],
-        cwd=CHECKOUT,
-        env={"PATH": f"{tmp_path}:{os.defpath}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = make_servers(tmp_path, apt_get="echo ran apt-get", dpkg_query="exit 1", id="echo 1000")
     assert result.returncode == 1
     assert result.stderr.startswith("error: make servers has to be run by root; it would install: nginx")
     assert "ran apt-get" not in result.stdout
 
 
 def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
-    program(tmp_path / "apt-get", b"#!/bin/sh\necho ran apt-get\n")
-    program(tmp_path / "dpkg-query", b"#!/bin/sh\nprintf installed\n")
-    result = subprocess.run(
-        ["sh", "tools/install_servers.sh"],
-        cwd=CHECKOUT,
-        env={"PATH": f"{tmp_path}:{os.defpath}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = make_servers(tmp_path, apt_get="echo ran apt-get", dpkg_query="printf installed")
     assert (result.returncode, result.stdout) == (0, "All servers are installed.\n")

@@ -31,7 +31,7 @@ def servers_are_required() -> bool:
 def not_run(reason: str) -> None:
     """Report the test that runs now as NOT RUN for ``reason``; where servers are required, fail it."""
     if servers_are_required():
-        raise ServerMissingError(f"{reason}, and REQUIRE_SERVERS is set (make servers installs it)")
+        raise ServerMissingError(f"{reason}, and REQUIRE_SERVERS is set")
     raise unittest.SkipTest(NOT_RUN + reason)
 
 

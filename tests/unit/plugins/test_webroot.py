@@ -132,7 +132,7 @@ def test_a_directory_in_which_somebody_put_a_file_stays(tmp_path):
     assert os.listdir(tmp_path / WELL_KNOWN) == ["security.txt"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.usefixtures("root")
 def test_made_directories_belong_to_the_owner_of_the_web_root(tmp_path):
     os.chown(tmp_path, 33, 34)
     plugin(tmp_path).present([TASK])
@@ -142,7 +142,7 @@ def test_made_directories_belong_to_the_owner_of_the_web_root(tmp_path):
     assert os.stat(tmp_path / CHALLENGES / TASK.token).st_uid == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another owner")
+@pytest.mark.usefixtures("root")
 def test_an_owner_that_cannot_be_given_is_a_warning(open_dir):
     os.chown(open_dir, 0, 0)
     open_dir.chmod(0o777)
@@ -295,6 +295,17 @@ def test_a_hard_link_in_place_of_the_file_is_replaced_and_its_target_untouched(t
     os.link(target, tmp_path / CHALLENGES / TASK.token)
     plugin(tmp_path).present([TASK])
     assert (target.read_text(), mode(target)) == ("precious", 0o600)
+    assert (tmp_path / CHALLENGES / TASK.token).read_bytes() == TASK.http_body
+
+
+def test_a_hard_link_with_the_right_content_is_replaced_too(tmp_path):
+    target = tmp_path / "target"
+    target.write_bytes(TASK.http_body)
+    target.chmod(0o644)
+    (tmp_path / CHALLENGES).mkdir(parents=True)
+    os.link(target, tmp_path / CHALLENGES / TASK.token)
+    plugin(tmp_path).present([TASK])
+    target.write_text("changed later by its owner")
     assert (tmp_path / CHALLENGES / TASK.token).read_bytes() == TASK.http_body
 
 
