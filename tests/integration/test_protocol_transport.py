@@ -107,10 +107,11 @@ def test_requests_own_environment_variables_do_not_override_the_bundle(monkeypat
         assert get(transport_for(server.ca_bundle), server.url + "/x").status == 200
 
 
-def test_without_verification_it_is_still_tls_and_nothing_is_printed(capfd):
+def test_without_verification_it_is_still_tls_and_nothing_is_printed(capfd, recwarn):
     with HostileServer({"/x": answer({})}) as server:
         assert get(transport_for(False), server.url + "/x").status == 200
     assert capfd.readouterr().err == ""
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_a_refused_connection_is_tried_three_times(caplog):
@@ -366,6 +367,24 @@ def test_a_signal_ends_a_request_at_once():
                 assert get(transport, server.url + "/y").status == 200
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def test_after_a_signal_no_thread_sends_anything_more():
+    interrupts = Interrupts()
+    interrupts.request(signal.SIGTERM)
+    outcome: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            get(transport_for(server.ca_bundle, interrupts=interrupts), server.url + "/x")
+        except Interrupted as error:
+            outcome.append(error)
+
+    with HostileServer({"/x": answer({})}) as server:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert (len(outcome), server.requests) == (1, [])
 
 
 def test_the_log_names_method_url_and_status_and_no_secret(caplog):
