@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -56,7 +55,7 @@ def read_certificate(data: bytes) -> CertificateInfo:
     certificate = load_certificate(data)
     try:
         return _read(certificate)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except names.MALFORMED as error:
         raise ConfigError("The certificate cannot be read: a part of it is malformed.") from error
 
 
@@ -68,12 +67,12 @@ def load_certificate(data: bytes) -> x509.Certificate:
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificate(data)
         return x509.load_der_x509_certificate(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except names.MALFORMED as error:
         raise ConfigError("This is not a certificate in PEM or DER.") from error
 
 
 def spki_of(certificate: x509.Certificate) -> bytes:
-    """The certificate's public key as SubjectPublicKeyInfo DER. Raises: ValueError, UnsupportedAlgorithm."""
+    """The certificate's public key as SubjectPublicKeyInfo DER. Raises: names.MALFORMED."""
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmectl.errors import AcmectlError, ConfigError, ProtocolViolation
@@ -30,7 +30,6 @@ MAX_CERTIFICATES = 20
 CLOCK_TOLERANCE = timedelta(hours=1)
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]*)-----END \1-----")
-_PARSE_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ def _normalised(label: bytes, body: bytes) -> bytes:
     try:
         der = base64.b64decode(b"".join(body.split()), validate=True)
         return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
-    except (binascii.Error, *_PARSE_ERRORS) as error:
+    except (binascii.Error, *names.MALFORMED) as error:
         raise ProtocolViolation("The CA sent a certificate chain with a certificate that cannot be read.") from error
 
 
@@ -94,7 +93,7 @@ def verify_issued(chain_pem: bytes, spki: bytes, identifiers: Collection[Identif
         if spki_of(leaf) != spki:
             raise ProtocolViolation("The CA sent a certificate for another key than ours.")
         _check_names(leaf, identifiers)
-    except _PARSE_ERRORS as error:
+    except names.MALFORMED as error:
         raise ProtocolViolation("The CA sent a certificate that cannot be understood.") from error
     _check_order(certificates)
     _check_dates(leaf, now)
@@ -122,7 +121,7 @@ def _check_order(certificates: list[x509.Certificate]) -> None:
 def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *_PARSE_ERRORS):
+    except (InvalidSignature, *names.MALFORMED):
         return False
     return True
 
@@ -148,7 +147,7 @@ def verify_lineage(cert_pem: bytes, chain_pem: bytes, fullchain_pem: bytes, priv
     try:
         leaf = load_certificate(cert_pem)
         spki = spki_of(leaf)
-    except (ConfigError, *_PARSE_ERRORS):
+    except (ConfigError, *names.MALFORMED):
         return "cert.pem cannot be read as a certificate"
     try:
         if public_bytes_of(privkey_pem) != spki:
@@ -187,7 +186,7 @@ def topmost_issuer(chain_pem: bytes) -> str | None:
     """Common name of the issuer of the last certificate in ``chain_pem``; None without one or when unreadable."""
     try:
         return names.common_name(load_certificate(split_chain(chain_pem)[-1]).issuer)
-    except (AcmectlError, *_PARSE_ERRORS):
+    except (AcmectlError, *names.MALFORMED):
         return None
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -78,7 +77,7 @@ def read_csr(data: bytes) -> CsrInfo:
         common = names.common_name(request.subject)
         spki = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         must_staple = _wants_stapling(request.extensions)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except names.MALFORMED as error:
         raise ConfigError("The CSR cannot be understood: a part of it is malformed or of an unknown kind.") from error
     if not signed:
         raise ConfigError("The CSR's signature is not valid: it was not made with the key that it carries.")
@@ -106,7 +105,7 @@ def _parse(data: bytes) -> x509.CertificateSigningRequest:
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_csr(data)
         return x509.load_der_x509_csr(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except names.MALFORMED as error:
         raise ConfigError(_what_instead(data)) from error
 
 

@@ -6,12 +6,24 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from acmectl.identifiers import Identifier, IdentifierType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+MALFORMED: tuple[type[Exception], ...] = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the cryptography library raises, at the first look or at any later one, for bytes that are no proper X.509."""
 
 
 def alternative_names(identifiers: Iterable[Identifier]) -> x509.SubjectAlternativeName:

@@ -10,6 +10,7 @@ import binascii
 import ipaddress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from acmectl.errors import ConfigError
 from acmectl.identifiers import Identifier, IdentifierType
@@ -61,23 +62,37 @@ def summary(pem: bytes) -> CertificateSummary:
         raise ConfigError("The certificate cannot be read: it is not a certificate in PEM.") from error
 
 
-def looks_whole(cert_pem: bytes, chain_pem: bytes, fullchain_pem: bytes, privkey_pem: bytes) -> bool:
+def looks_whole(
+    cert_pem: bytes,
+    chain_pem: bytes,
+    fullchain_pem: bytes,
+    privkey_pem: bytes,
+    *,
+    leaf: CertificateSummary | None = None,
+) -> bool:
     """Whether the four files of a lineage plainly belong together, short of verifying the signature.
 
-    False means "look closer" (``chain.verify_lineage`` says what is wrong, if anything), not "damaged".
+    False means "look closer" (``chain.verify_lineage`` says what is wrong, if anything), not "damaged". ``leaf`` is the
+    summary of ``cert_pem`` where the caller has it already.
     """
     if fullchain_pem != cert_pem + chain_pem:
         return False
     try:
-        leaf = summary(cert_pem)
+        leaf = leaf or summary(cert_pem)
         if not _key_carries(privkey_pem, leaf.spki):
             return False
         if not chain_pem.strip():
             return True
-        issuer = summary(chain_pem)
+        issuer = _issuer(chain_pem)
     except ConfigError:
         return False
     return leaf.issuer == issuer.subject and (leaf.aki is None or issuer.ski is None or leaf.aki == issuer.ski)
+
+
+@lru_cache(maxsize=32)
+def _issuer(chain_pem: bytes) -> CertificateSummary:
+    # The certificates of a machine come from a handful of issuers.
+    return summary(chain_pem)
 
 
 def _key_carries(privkey_pem: bytes, spki: bytes) -> bool:

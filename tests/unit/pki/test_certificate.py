@@ -65,6 +65,12 @@ def test_what_is_no_certificate_is_refused(data):
         summary(data)
 
 
+def test_a_certificate_of_an_unknown_version_is_refused():
+    der = read_certificate(LEAF).der
+    with pytest.raises(ConfigError, match="certificate"):
+        read_certificate(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1))
+
+
 @pytest.mark.parametrize("key", [KEY, RSA], ids=["ecdsa", "rsa"])
 def test_the_quick_reading_agrees_with_the_thorough_one(key):
     for pem in (ROOT.leaf(key, NAMES), ROOT.pem, ROOT.leaf(key, NAMES, days=20000)):
@@ -78,6 +84,7 @@ def test_a_whole_lineage_looks_whole(key):
     leaf = ROOT.leaf(key, NAMES)
     assert looks_whole(leaf, ROOT.pem, leaf + ROOT.pem, key)
     assert looks_whole(leaf, b"", leaf, key)
+    assert looks_whole(leaf, ROOT.pem, leaf + ROOT.pem, key, leaf=summary(leaf))
 
 
 def test_a_lineage_with_something_foreign_does_not_look_whole():
