@@ -87,6 +87,8 @@ def _examples(row: OptionRow) -> list[tuple[str, str]]:
     off = [name[2:] for name in row.off][:1]
     if not row.takes_value:
         return [(name, "1" if row.kind == "count" else "true") for name in on + off]
+    if row.choices and row.default is None:
+        return [(name, row.choices[0]) for name in on]
     value = row.default if row.default not in (None, "") else row.metavar or row.destination.upper()
     return [(name, str(value)) for name in on]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from acmectl.config.settings import Settings
 
 _HELP_FLAGS = ("-h", "--help")
+_STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class App:
 
 def main(argv: Sequence[str], table: OptionTable) -> int:
     """Run one command line and give the exit status; a signal that stopped the run is raised again at its end."""
+    _occupy_standard_descriptors()
     console = Console(json="--json" in argv)
     signum: int | None = None
     status: int
@@ -71,6 +73,14 @@ def main(argv: Sequence[str], table: OptionTable) -> int:
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
     return status
+
+
+def _occupy_standard_descriptors() -> None:
+    """Keep a file of ours from becoming the standard output of a hook, when the caller closed 0, 1 or 2."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= _STANDARD_ERROR:
+        descriptor = os.dup(descriptor)
+    os.close(descriptor)
 
 
 def _parse(argv: Sequence[str], table: OptionTable) -> params.Parsed | None:

@@ -136,7 +136,7 @@ def _next(name: str, argv: Sequence[str], index: int, table: OptionTable) -> str
         equals = "=" if name.startswith("--") else ""
         raise ArgumentError(
             f"{name} needs a value, but the option {_shown(value)} follows.",
-            f"If that is the value, write {name}{equals}{value}" if value != "--" else None,
+            f"If that is the value, write {name}{equals}{_shown(value)}" if value != "--" else None,
         )
     return value
 

@@ -53,7 +53,7 @@ def page(words: Sequence[str], table: OptionTable) -> str | None:
     rows = [row for row in table.rows if topic in row.topics and not row.hidden]
     if rows or topic in TOPICS:
         title, text = TOPICS.get(topic, (topic, f"Options of the plugin {topic}."))
-        parts.append("\n".join([f"{title}: {text}", "", *_options(rows)]) + "\n")
+        parts.append("\n".join([*_wrapped(f"{title}: {text}", ""), "", *_options(rows)]) + "\n")
     return "\n".join(parts) or None
 
 
@@ -109,7 +109,7 @@ def _short(table: OptionTable) -> str:
 def _everything(table: OptionTable) -> str:
     lines = ["Usage: acmectl [COMMAND] [OPTIONS] [-d NAME]...", "", "Commands:", *_verbs()]
     for _, title, text, rows in sections(table):
-        lines += ["", f"{title}: {text}", "", *_options(rows)]
+        lines += ["", *_wrapped(f"{title}: {text}", ""), "", *_options(rows)]
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 FILE_NAME = "acmectl.log"
 _LEAST_SECRET = 6
 _HIDDEN = "[hidden]"
+_NAMES = (
+    r"[a-z0-9_-]*(?:secret|password|passwd|hmac[_-]key|api[_-]key|api[_-]token|access[_-]key|private[_-]key"
+    r"|consumer[_-]key|application[_-]key|auth[_-]token)[a-z0-9_-]*"
+)
 _PATTERNS = (
     # Private keys in PEM, whole or cut off.
     (
@@ -33,15 +37,12 @@ _PATTERNS = (
     # Private members of a JWK (RFC 7518 section 6).
     (re.compile(r"""(["'](?:d|p|q|dp|dq|qi|k)["']\s*:\s*["'])[A-Za-z0-9_-]{4,}"""), r"\1" + _HIDDEN),
     # The usual names of credentials, in JSON, INI, flags or query strings.
+    (re.compile(rf"""(?i)(["']?\b{_NAMES}["']?\s*[=:]\s*["']?)[^\s"'&,}}\]]{{4,}}"""), r"\1" + _HIDDEN),
+    (re.compile(rf"""(?i)(--{_NAMES}\s+)\S+"""), r"\1" + _HIDDEN),
     (
-        re.compile(
-            r"""(?i)(["']?\b[a-z0-9_-]*(?:secret|password|passwd|hmac[_-]key|api[_-]key|api[_-]token|access[_-]key"""
-            r"""|private[_-]key|consumer[_-]key|application[_-]key|auth[_-]token)[a-z0-9_-]*["']?(?:\s*[=:]\s*|\s+)"""
-            r"""["']?)[^\s"'&,}\]]{4,}"""
-        ),
+        re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:basic|bearer|token|apikey|sso-key)\s+)[^\s"',;]+"""),
         r"\1" + _HIDDEN,
     ),
-    (re.compile(r"(?i)(authorization\s*[:=]\s*(?:\w+\s+)?)[^\s,;]+"), r"\1" + _HIDDEN),
     # A key authorization (RFC 8555 section 8.1): token, dot, thumbprint of 43 characters.
     (re.compile(r"\b[A-Za-z0-9_-]{22,}\.[A-Za-z0-9_-]{43}\b"), _HIDDEN),
     (re.compile(r"(/\.well-known/acme-challenge/)[A-Za-z0-9_-]+"), r"\1" + _HIDDEN),

@@ -22,14 +22,14 @@ EVERY_VERB = ("*",)
 class OptionRow:
     """One option; immutable.
 
-    ``names`` give a value (or True), ``off`` are the flags that set False. The first long name is the option's own.
+    ``names`` give a value (or True), ``off`` are the flags that set False. The first long name is its own.
     ``kind`` says how text becomes a value: ``csv`` splits at commas and collects, ``list`` and ``paths`` collect,
     ``duration`` is in seconds, ``file`` is a path that must be readable, ``action`` acts at once and has no value.
-    ``topics`` are help topics, the first one is its section in the complete list. ``verbs`` show it in their help; every
-    verb accepts it. ``stored`` is its key in ``[renewalparams]`` of a renewal file, ``own`` its key in the section
-    ``[acmectl]``. ``certbot``: certbot knows it too. ``deprecated`` is why it is ignored. ``expand`` maps spellings to
-    the value that is kept. ``plugin`` owns the option; ``selects`` is the plugin that a flag chooses. ``variable`` is an
-    environment variable that gives the value besides ``ACMECTL_*``.
+    ``topics`` are help topics, the first one is its section in the complete list. ``verbs`` show it in their help;
+    every verb accepts it. ``stored`` is its key in ``[renewalparams]`` of a renewal file, ``own`` its key in the
+    section ``[acmectl]``. ``certbot``: certbot knows it too. ``deprecated`` is why it is ignored. ``expand`` maps
+    spellings to the value that is kept. ``plugin`` owns the option; ``selects`` is the plugin that a flag chooses.
+    ``variable`` is an environment variable that gives the value besides ``ACMECTL_*``.
     """
 
     __slots__ = (

@@ -83,7 +83,7 @@ def test_the_stronger_source_wins(
         (None, "0", ["--reuse-key"], True, Source.FLAG),
     ],
 )
-def test_a_flag_may_be_switched_off_by_a_stronger_source(  # noqa: PLR0913
+def test_a_flag_may_be_switched_off_by_a_stronger_source(
     etc: Path, monkeypatch: pytest.MonkeyPatch, file: str | None, variable: str | None, argv: list[str], *, value: bool,
     source: Source,
 ) -> None:  # fmt: skip
@@ -197,7 +197,7 @@ def test_a_selector_of_a_stronger_source_beats_one_of_a_weaker(etc: Path, monkey
     assert settings().text("authenticator") == "manual"
     (etc / "cli.ini").write_text("authenticator = webroot\nstandalone = true\n")
     monkeypatch.delenv("ACMECTL_MANUAL")
-    with pytest.raises(ConfigError, match="webroot .* and standalone"):
+    with pytest.raises(ConfigError, match=r"webroot .* and standalone"):
         settings()
 
 
