@@ -1,0 +1,1 @@
+"""How fast acmectl is beside certbot: ``python -m benchmarks``, or ``make bench``."""

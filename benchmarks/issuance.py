@@ -1,0 +1,114 @@
+"""What one certificate costs: time, requests, octets and memory; near the CA and 50 ms away."""
+
+from __future__ import annotations
+
+from benchmarks.bench import Authority, Bench
+from benchmarks.fleet import Tree
+from benchmarks.programs import Program, Run
+from benchmarks.table import Row, kilobytes, megabytes, whole
+from tests.integration.servers.pebble import PebbleConfig
+
+ROUND_TRIP = 0.05
+NEAR_TARGETS = {1: (0.25, 0.10), 10: (None, None), 100: (0.30, 0.18)}
+FAR_TARGETS = {1: (None, None), 10: (None, None), 100: (0.20, 0.10)}
+REQUEST_TARGETS: dict[int, tuple[float | None, float | None]] = {1: (12, None), 10: (None, None), 100: (230, 216)}
+CERTBOTS_MEMORY = 50e6
+STRETCH_MEMORY = 40e6
+
+
+def issuance(bench: Bench) -> list[Row]:
+    """One, ten and a hundred names; the account is there already."""
+    with bench.authority(PebbleConfig(nonce_reject=0)) as authority:
+        rows, memory = _near(bench, authority)
+        return [*rows, *_far(bench, authority), *memory]
+
+
+def _near(bench: Bench, authority: Authority) -> tuple[list[Row], list[Row]]:
+    server = authority.pebble.directory_url
+    accounts = {program.name: authority.registered(program, server) for program in (bench.acmectl, bench.certbot)}
+    times_rows, requests_rows, memory_rows = [], [], []
+    for count, times in ((1, bench.times(11, 3)), (10, bench.times(7, 1)), (100, bench.times(5, 1))):
+        requests: dict[str, list[float]] = {"acmectl": [], "certbot": []}
+
+        def issued(program: Program, _: int, count: int = count, requests: dict[str, list[float]] = requests) -> Run:
+            tree = accounts[program.name].clone(bench.scratch / "tree")
+            names = authority.new_names(count)
+            done, asked = authority.counted(lambda: authority.issue(program, tree, server, names))
+            requests[program.name].append(asked)
+            return done
+
+        race = bench.race(f"{count} name(s)", times, issued)
+        ours, theirs = race.seconds()
+        name = f"{count} name{'s' if count > 1 else ''}"
+        limit, stretch = NEAR_TARGETS[count]
+        times_rows.append(
+            Row(name=f"issue {name}", acmectl=ours, certbot=theirs, limit=limit, stretch=stretch, note=f"{times} runs")
+        )
+        limit, stretch = REQUEST_TARGETS[count]
+        requests_rows.append(
+            Row(
+                name=f"requests to the CA, {name}",
+                acmectl=requests["acmectl"],
+                certbot=requests["certbot"],
+                limit=limit,
+                stretch=stretch,
+                absolute=True,
+                shown=whole,
+                note="the CA's own log",
+            )
+        )
+        ours, theirs = race.peaks()
+        memory_rows.append(
+            Row(
+                name=f"peak memory, {name}",
+                acmectl=ours,
+                certbot=theirs,
+                limit=CERTBOTS_MEMORY,
+                stretch=STRETCH_MEMORY,
+                absolute=True,
+                shown=megabytes,
+                note="resident set",
+            )
+        )
+    return [*times_rows, *requests_rows], memory_rows
+
+
+def _far(bench: Bench, authority: Authority) -> list[Row]:
+    line = bench.wire.line(authority.pebble.port, round_trip=ROUND_TRIP)
+    server = line.directory_url
+    accounts = {program.name: authority.registered(program, server) for program in (bench.acmectl, bench.certbot)}
+    times_rows, octets_rows = [], []
+    for count, times in ((1, bench.times(5, 1)), (10, bench.times(5, 1)), (100, bench.times(3, 1))):
+        octets: dict[str, list[float]] = {"acmectl": [], "certbot": []}
+
+        def issued(program: Program, _: int, count: int = count, octets: dict[str, list[float]] = octets) -> Run:
+            tree: Tree = accounts[program.name].clone(bench.scratch / "tree")
+            before = line.octets
+            done = authority.issue(program, tree, server, authority.new_names(count))
+            octets[program.name].append(line.octets - before)
+            return done
+
+        race = bench.race(f"{count} name(s), 50 ms to the CA", times, issued)
+        ours, theirs = race.seconds()
+        name = f"{count} name{'s' if count > 1 else ''}"
+        limit, stretch = FAR_TARGETS[count]
+        times_rows.append(
+            Row(
+                name=f"issue {name}, 50 ms to the CA",
+                acmectl=ours,
+                certbot=theirs,
+                limit=limit,
+                stretch=stretch,
+                note=f"{times} runs",
+            )
+        )
+        octets_rows.append(
+            Row(
+                name=f"traffic with the CA, {name}",
+                acmectl=octets["acmectl"],
+                certbot=octets["certbot"],
+                shown=kilobytes,
+                note="both ways, TLS included",
+            )
+        )
+    return [*times_rows, *octets_rows]
