@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-MALFORMED: tuple[type[Exception], ...] = (
+MALFORMED = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
