@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import open_account
-from acmectl.actions.version import checked_chain, choose_profile, make_authenticator, pause_for_debugging
+from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
+from acmectl.actions.version import checked_chain, choose_profile
 from acmectl.errors import ConfigError, StorageError, UsageError
 from acmectl.events import IssuanceStarted
 from acmectl.issuance.issue import issue

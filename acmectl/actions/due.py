@@ -6,6 +6,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from acmectl.actions.ari import AriState
 
 SHORT_LIFETIME = timedelta(days=10)
 
@@ -17,6 +21,8 @@ class Rule(StrEnum):
     DRY_RUN = "dry-run"
     AUTORENEW_OFF = "autorenew-off"
     EXPIRED = "expired"
+    REVOKED = "revoked"
+    ARI = "ari"
     RENEW_BEFORE_EXPIRY = "renew-before-expiry"
     LIFETIME = "lifetime"
 
@@ -40,11 +46,15 @@ def renewal_due(
     dry_run: bool = False,
     autorenew: bool = True,
     before_expiry: timedelta | None = None,
+    revoked: str | None = None,
+    ari: AriState | None = None,
+    wake_up: timedelta = timedelta(hours=12),
 ) -> Due:
     """Decide by the rules in their order; times are aware UTC.
 
-    Without anything else a certificate is due when a third of its lifetime is left, or half when the whole is under
-    ten days (Let's Encrypt's integration guide).
+    ``revoked`` is how that is known, if it is. ``ari`` is what the CA suggests (RFC 9773); ``wake_up`` the time until the
+    next run. Without anything else, and only if the CA suggests nothing, a certificate is due when a third of its
+    lifetime is left, or half when the whole is under ten days (Let's Encrypt's integration guide).
     """
     if forced:
         return Due(due=True, rule=Rule.FORCED, why="renewal was forced")
@@ -54,20 +64,35 @@ def renewal_due(
         return Due(due=False, rule=Rule.AUTORENEW_OFF, why="its renewal file says autorenew = False")
     if now >= not_after:
         return Due(due=True, rule=Rule.EXPIRED, why=f"it expired on {not_after:%Y-%m-%d %H:%M} UTC", at=not_after)
-    if before_expiry is not None:
-        at = not_after - before_expiry
-        if now >= at:
-            why = f"it expires within renew_before_expiry ({_days(before_expiry)})"
-            return Due(due=True, rule=Rule.RENEW_BEFORE_EXPIRY, why=why, at=at)
+    if revoked is not None:
+        return Due(due=True, rule=Rule.REVOKED, why=f"it was revoked ({revoked})")
+    suggested = ari.instant if ari is not None else None
+    if ari is not None and ari.is_due(now, now + wake_up):
+        return Due(due=True, rule=Rule.ARI, why=_suggestion(ari), at=suggested)
+    early = None if before_expiry is None else not_after - before_expiry
+    if early is not None and before_expiry is not None and now >= early:
+        why = f"it expires within renew_before_expiry ({_days(before_expiry)})"
+        return Due(due=True, rule=Rule.RENEW_BEFORE_EXPIRY, why=why, at=early)
+    if ari is not None and suggested is not None:
+        return Due(due=False, rule=Rule.ARI, why=_suggestion(ari), at=_earlier(suggested, early))
     lifetime = not_after - not_before
     share, words = (2, "half") if lifetime < SHORT_LIFETIME else (3, "a third")
     at = not_after - lifetime / share
     if now >= at:
         return Due(due=True, rule=Rule.LIFETIME, why=f"less than {words} of its lifetime is left", at=at)
-    if before_expiry is not None:
-        at = min(at, not_after - before_expiry)
     why = f"it is due from {at:%Y-%m-%d %H:%M} UTC, when {words} of its lifetime is left"
-    return Due(due=False, rule=Rule.LIFETIME, why=why, at=at)
+    return Due(due=False, rule=Rule.LIFETIME, why=why, at=_earlier(at, early))
+
+
+def _suggestion(ari: AriState) -> str:
+    window = f"the CA suggests to renew between {ari.start:%Y-%m-%d %H:%M} and {ari.end:%Y-%m-%d %H:%M} UTC"
+    chosen = f"{ari.instant:%Y-%m-%d %H:%M} UTC was chosen"
+    told = f" ({ari.explanation_url})" if ari.explanation_url is not None else ""
+    return f"{window}; {chosen}{told}"
+
+
+def _earlier(first: datetime, second: datetime | None) -> datetime:
+    return first if second is None else min(first, second)
 
 
 _UNITS = {

@@ -76,21 +76,28 @@ class HookRunner:
         _raise_if_failed(result, name, command, self._timeout)
         return result.output.strip()
 
-    def run_checked(self, command: str, *, name: str, env: Mapping[str, str]) -> None:
-        """Run ``command`` by /bin/sh. Raises: HookFailed."""
-        self(command, name=name, env=env)
+    def run_checked(
+        self, command: str, *, name: str, env: Mapping[str, str], timeout: float | None = None
+    ) -> None:
+        """Run ``command`` by /bin/sh; ``timeout`` in seconds, the runner's own if None. Raises: HookFailed."""
+        timeout = self._timeout if timeout is None else timeout
+        result = self._run(["/bin/sh", "-c", command], command, name, env, timeout)
+        _raise_if_failed(result, name, command, timeout)
 
-    def run_file(self, path: Path, *, name: str, env: Mapping[str, str]) -> None:
-        """Run an executable file of a hook directory. Raises: HookFailed."""
+    def run_file(self, path: Path, *, name: str, env: Mapping[str, str], timeout: float | None = None) -> None:
+        """Run an executable file of a hook directory, else like ``run_checked``. Raises: HookFailed."""
+        timeout = self._timeout if timeout is None else timeout
         # Through the shell, so that a script without a first line '#!' runs as it does under certbot.
-        result = self._run(["/bin/sh", "-c", '"$0"', str(path)], str(path), name, env)
-        _raise_if_failed(result, name, str(path), self._timeout)
+        result = self._run(["/bin/sh", "-c", '"$0"', str(path)], str(path), name, env, timeout)
+        _raise_if_failed(result, name, str(path), timeout)
 
     def run(self, command: str, *, name: str, env: Mapping[str, str]) -> HookResult:
         """Run ``command`` by /bin/sh and say how it ended. Raises: HookFailed when it cannot be started."""
-        return self._run(["/bin/sh", "-c", command], command, name, env)
+        return self._run(["/bin/sh", "-c", command], command, name, env, self._timeout)
 
-    def _run(self, argv: Sequence[str], command: str, name: str, env: Mapping[str, str]) -> HookResult:
+    def _run(
+        self, argv: Sequence[str], command: str, name: str, env: Mapping[str, str], timeout: float
+    ) -> HookResult:
         environment = {**self._environ, **env, "PATH": search_path(self._environ)}
         try:
             process = subprocess.Popen(  # noqa: S603 - hooks are the administrator's own commands
@@ -109,7 +116,7 @@ class HookRunner:
             _thread(_read, stream, stream_name, messages)
         _thread(lambda: messages.put(process.wait()))
         try:
-            result = self._follow(process, messages, name)
+            result = self._follow(process, messages, name, timeout)
         except Interrupted:
             with self._interrupts.shielded():
                 self._end(process)
@@ -118,9 +125,13 @@ class HookRunner:
         return result
 
     def _follow(
-        self, process: subprocess.Popen[bytes], messages: queue.SimpleQueue[_Line | int | None], name: str
+        self,
+        process: subprocess.Popen[bytes],
+        messages: queue.SimpleQueue[_Line | int | None],
+        name: str,
+        timeout: float,
     ) -> HookResult:
-        deadline = self._clock.monotonic() + self._timeout
+        deadline = self._clock.monotonic() + timeout
         output: list[str] = []
         status: int | None = None
         timed_out = False

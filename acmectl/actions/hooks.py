@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from acmectl.actions.hook_process import search_path
 from acmectl.errors import ConfigError, HookFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from pathlib import Path
 
     from acmectl.actions.hook_process import HookRunner
@@ -22,12 +23,13 @@ _NAMES_LIMIT = 32_000  # characters of RENEWED_DOMAINS and FAILED_DOMAINS each; 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookCommands:
-    """The commands configured for one lineage; None where there is none."""
+    """The commands configured for one lineage; None where there is none. ``timeout`` in seconds."""
 
     pre: str | None = None
     deploy: str | None = None
     post: str | None = None
     directory_hooks: bool = True
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class _Hook:
     label: str
     command: str
     path: Path | None = None
+    timeout: float | None = None
 
 
 def validate_command(command: str, flag: str, environ: Mapping[str, str]) -> None:
@@ -62,7 +65,7 @@ def directory_hooks(directory: Path) -> list[Path]:
 
 
 class HookSession:
-    """The hooks of one run. A pre hook runs once per command; post hooks are queued and run at the end, each once."""
+    """The hooks of one run, one at a time whatever the thread. A pre hook runs once per command; post hooks are queued and run at the end, each once."""
 
     def __init__(self, runner: HookRunner, hooks_dir: Callable[[str], Path]) -> None:
         """``hooks_dir`` gives the directory for ``pre``, ``deploy`` or ``post``."""
@@ -70,42 +73,67 @@ class HookSession:
         self._hooks_dir = hooks_dir
         self._pre_done: dict[str, HookFailed | None] = {}
         self._post: dict[str, _Hook] = {}
+        self._lock = threading.RLock()
 
     def before(self, commands: HookCommands) -> None:
         """Run the pre hooks that have not run yet and queue the post hooks. Raises: HookFailed.
 
         Post hooks are owed from here on, also when a pre hook fails: they undo what the pre hooks did.
         """
-        for hook in self._hooks("post", commands.post, commands):
-            self._post.setdefault(hook.command, hook)
-        for hook in self._hooks("pre", commands.pre, commands):
-            if hook.command not in self._pre_done:
-                try:
-                    self._run(hook, {})
-                except HookFailed as failure:
-                    self._pre_done[hook.command] = failure
-                    raise
-                self._pre_done[hook.command] = None
-            elif (earlier := self._pre_done[hook.command]) is not None:
-                raise HookFailed(earlier.message, hint=earlier.hint)
+        with self._lock:
+            for hook in self._hooks("post", commands.post, commands):
+                self._post.setdefault(hook.command, hook)
+            for hook in self._hooks("pre", commands.pre, commands):
+                if hook.command not in self._pre_done:
+                    try:
+                        self._run(hook, {})
+                    except HookFailed as failure:
+                        self._pre_done[hook.command] = failure
+                        raise
+                    self._pre_done[hook.command] = None
+                elif (earlier := self._pre_done[hook.command]) is not None:
+                    raise HookFailed(earlier.message, hint=earlier.hint)
 
-    def deploy(self, commands: HookCommands, live_dir: Path, identifiers: Iterable[Identifier]) -> list[HookFailed]:
-        """Run the deploy hooks of one lineage, all of them, and give the failures."""
+    def deploy_commands(self, commands: HookCommands) -> tuple[str, ...]:
+        """The deploy hooks of one lineage, by command or path, in their order."""
+        return tuple(hook.command for hook in self._hooks("deploy", commands.deploy, commands))
+
+    def deploy(
+        self,
+        commands: HookCommands,
+        live_dir: Path,
+        identifiers: Iterable[Identifier],
+        *,
+        only: Container[str] | None = None,
+        succeeded: Callable[[str], None] | None = None,
+    ) -> list[HookFailed]:
+        """Run the deploy hooks of one lineage, all of them or those in ``only``, and give the failures.
+
+        ``succeeded`` is told each one that succeeds, at once.
+        """
         env = {"RENEWED_LINEAGE": str(live_dir), "RENEWED_DOMAINS": joined(identifiers)}
-        return self._run_all(self._hooks("deploy", commands.deploy, commands), env)
+        hooks = self._hooks("deploy", commands.deploy, commands)
+        with self._lock:
+            return self._run_all([hook for hook in hooks if only is None or hook.command in only], env, succeeded)
 
     def finish(self, renewed: Iterable[Identifier] = (), failed: Iterable[Identifier] = ()) -> list[HookFailed]:
         """Run the queued post hooks, all of them, and give the failures."""
-        hooks, self._post = list(self._post.values()), {}
-        return self._run_all(hooks, {"RENEWED_DOMAINS": joined(renewed), "FAILED_DOMAINS": joined(failed)})
+        with self._lock:
+            hooks, self._post = list(self._post.values()), {}
+            return self._run_all(hooks, {"RENEWED_DOMAINS": joined(renewed), "FAILED_DOMAINS": joined(failed)})
 
-    def _run_all(self, hooks: Iterable[_Hook], env: Mapping[str, str]) -> list[HookFailed]:
+    def _run_all(
+        self, hooks: Iterable[_Hook], env: Mapping[str, str], succeeded: Callable[[str], None] | None = None
+    ) -> list[HookFailed]:
         failures: list[HookFailed] = []
         for hook in hooks:
             try:
                 self._run(hook, env)
             except HookFailed as failure:
                 failures.append(failure)
+            else:
+                if succeeded is not None:
+                    succeeded(hook.command)
         return failures
 
     def _hooks(self, kind: str, command: str | None, commands: HookCommands) -> list[_Hook]:
@@ -113,16 +141,16 @@ class HookSession:
         hooks: list[_Hook] = []
         if commands.directory_hooks:
             files = directory_hooks(self._hooks_dir(kind))
-            hooks = [_Hook(label=label, command=str(path), path=path) for path in files]
+            hooks = [_Hook(label=label, command=str(path), path=path, timeout=commands.timeout) for path in files]
         if command and all(hook.command != command for hook in hooks):
-            hooks.append(_Hook(label=label, command=command))
+            hooks.append(_Hook(label=label, command=command, timeout=commands.timeout))
         return hooks
 
     def _run(self, hook: _Hook, env: Mapping[str, str]) -> None:
         if hook.path is not None:
-            self._runner.run_file(hook.path, name=hook.label, env=env)
+            self._runner.run_file(hook.path, name=hook.label, env=env, timeout=hook.timeout)
         else:
-            self._runner.run_checked(hook.command, name=hook.label, env=env)
+            self._runner.run_checked(hook.command, name=hook.label, env=env, timeout=hook.timeout)
 
 
 def joined(identifiers: Iterable[Identifier]) -> str:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from acmectl.actions.accounts import open_account
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
 from acmectl.actions.due import parse_before_expiry, renewal_due
+from acmectl.actions import ledger as deploy_ledger
 from acmectl.actions.hooks import HookSession
+from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.version import Target, announce, issue_version
 from acmectl.errors import ConfigError, HookFailed, StorageError
 from acmectl.events import LineageHealed, Notice
@@ -40,7 +42,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obtained:
-    """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail although the certificate is kept."""
+    """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail although the certificate is kept.
+
+    ``owed`` are deploy hooks of an earlier run that have not succeeded yet.
+    """
 
     outcome: Outcome
     name: str
@@ -55,6 +60,7 @@ class Obtained:
     unattended_renewal: bool = True
     finalized: bool = True
     hook_failures: tuple[HookFailed, ...] = ()
+    owed: tuple[str, ...] = ()
 
 
 def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
@@ -91,8 +97,9 @@ def _carried_out(services: Services, target: Target, complete: Complete) -> Obta
     try:
         session.before(request.hooks)
         announce(services, target, request)
-        made = issue_version(services, account, target, request)
-        failures += deploy(services, session, made, request, existed=target.existing is not None)
+        hooks = session.deploy_commands(request.hooks)
+        made = issue_version(services, account, target, request, deploy_hooks=hooks)
+        failures += deploy(services, session, made, request, target)
     finally:
         # Post hooks undo what pre hooks did, so they run however the attempt ended, by a signal too.
         with services.interrupts.shielded():
@@ -123,12 +130,22 @@ def _carried_out(services: Services, target: Target, complete: Complete) -> Obta
 
 
 def deploy(
-    services: Services, session: HookSession, made: NewVersion, request: CertificateRequest, *, existed: bool
+    services: Services, session: HookSession, made: NewVersion, request: CertificateRequest, target: Target
 ) -> list[HookFailed]:
-    """Run the deploy hooks for what was made; in a dry run only if asked to, with the present live directory."""
-    if made.number is None and not (request.run_deploy_hooks and existed):
-        return []
-    return session.deploy(request.hooks, services.layout.live(made.name), made.identifiers)
+    """Run the deploy hooks for what was made and keep the ledger; the failures.
+
+    In a dry run they run only if that was asked for, with the present live directory.
+    """
+    live_dir = target.existing.live_dir if target.existing is not None else services.layout.live(made.name)
+    if made.number is None:
+        run = request.run_deploy_hooks and target.existing is not None
+        return session.deploy(request.hooks, live_dir, made.identifiers) if run else []
+    hooks = session.deploy_commands(request.hooks)
+    ledger = Ledger(services.lineages, made.name, Owed(version=made.number, hooks=hooks))
+    failures = session.deploy(request.hooks, live_dir, made.identifiers, succeeded=ledger.settle)
+    if failures:
+        ledger.postpone(services.clock.now(), failures[0].message)
+    return failures
 
 
 def can_renew_unattended(request: CertificateRequest) -> bool:
@@ -250,7 +267,9 @@ def _answered(services: Services, ask: Ask) -> Renew | Keep:
 def _kept(services: Services, name: str) -> Obtained:
     lineage = services.lineages.get(name)
     certificate = summary(lineage.read("cert"))
+    debt = Owed.from_json(lineage.conf.own.get(deploy_ledger.KEY))
     return Obtained(
+        owed=debt.hooks if debt is not None else (),
         outcome=Outcome.KEPT,
         name=name,
         identifiers=certificate.identifiers,

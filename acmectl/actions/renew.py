@@ -1,88 +1,56 @@
-"""renew: walk the lineages, renew those that are due, and never let one stop the others."""
+"""renew: walk the lineages, renew those that are due, many at once, and never let one stop the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from acmectl.actions.accounts import OpenAccount, open_account
+from acmectl.actions.backoff import Backoff
 from acmectl.actions.due import Due, parse_before_expiry, renewal_due
-from acmectl.actions.hooks import HookSession
-from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
-from acmectl.actions.version import Target, announce, issue_version
-from acmectl.errors import AcmectlError, AuthorizationFailed, HookFailed, Interrupted, LineageDamaged, LineageNotFound
-from acmectl.events import LineageHealed, Notice
-from acmectl.pki.summary import summary
+from acmectl.actions.ledger import KEY as DEPLOY
+from acmectl.actions.ledger import Owed
+from acmectl.actions.outcomes import Ending, LineageResult, Renewals
+from acmectl.actions.renewing import Renewer
+from acmectl.actions.revocations import known_revocations
+from acmectl.actions.scan import Snapshot, scan
+from acmectl.actions.suggestions import ask
+from acmectl.errors import LineageNotFound
+from acmectl.events import Notice
+from acmectl.storage.lineage import BrokenLineage
+from acmectl.workers import first_error, run_each
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
+    from datetime import datetime, timedelta
 
-    from acmectl.actions.requests import AccountRequest, CertificateRequest
+    from acmectl.actions.ari import AriState
+    from acmectl.actions.renewing import CompleteRenewal
     from acmectl.actions.services import Services
-    from acmectl.errors import AuthorizationFailure
-    from acmectl.identifiers import Identifier
-    from acmectl.storage.lineage import Lineage
-    from acmectl.storage.renewal_conf import RenewalConf
 
-CompleteRenewal = Callable[["RenewalConf", "tuple[Identifier, ...]", "Path"], "CertificateRequest"]
-"""Like Complete, with the renewal file's path for messages."""
-
-
-class Ending(StrEnum):
-    """How one lineage came out, in the words that certbot's summary uses."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    SKIPPED = "skipped"
-    PARSEFAIL = "parsefail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineageResult:
-    """One lineage's outcome. ``path`` is its fullchain, or the renewal file where that leads nowhere.
-
-    ``why`` is the rule that decided, or what went wrong. ``next_at``: when it will be due, as far as is known.
-    """
-
-    name: str
-    path: Path
-    ending: Ending
-    why: str
-    rule: str | None = None
-    not_after: datetime | None = None
-    next_at: datetime | None = None
-    version: int | None = None
-    server: str | None = None
-    hint: str | None = None
-    failures: tuple[AuthorizationFailure, ...] = ()
-    hook_failures: tuple[HookFailed, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewals:
-    """What renew did."""
-
-    results: tuple[LineageResult, ...]
-    dry_run: bool
-    post_hook_failures: tuple[HookFailed, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """True when something must make the run fail."""
-        bad = any(one.ending in (Ending.FAILURE, Ending.PARSEFAIL) or one.hook_failures for one in self.results)
-        return bad or bool(self.post_hook_failures)
+_FINISH = 60.0  # seconds that workers get to clean up and to finish a switch when a signal came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewRequest:
-    """Which lineages (all if ``cert_name`` is None) and how."""
+    """Which lineages (all if ``cert_name`` is None) and how.
+
+    ``attended``: a person waits, so nothing is put off because it has failed before. ``wake_up``: time until the next
+    run. ``retry_deploy`` runs the deploy hooks that are owed whatever their backoff, ``forget_deploy`` drops them.
+    """
 
     cert_name: str | None = None
     force: bool = False
     dry_run: bool = False
+    jobs: int = 8
+    attended: bool = False
+    wake_up: timedelta
+    retry_deploy: bool = False
+    forget_deploy: bool = False
+
+    @property
+    def insists(self) -> bool:
+        """True when backoff does not count."""
+        return self.force or self.attended or self.cert_name is not None
 
 
 def renew(
@@ -98,152 +66,144 @@ def renew(
                 f"There is no certificate named {request.cert_name}.", hint="acmectl certificates lists the names."
             )
         names = services.lineages.names() if request.cert_name is None else [request.cert_name]
-        run = _Run(services, request, complete)
+        found = list(scan(services, names, touch=not request.dry_run))
+        renewer = Renewer(services, complete, keep_notes=not request.dry_run)
         try:
-            for name in names:
-                run.one(name)
-            outcome = Renewals(results=tuple(run.results), dry_run=request.dry_run)
+            outcome = Renewals(
+                results=_results(services, request, found, renewer), dry_run=request.dry_run, attempted=renewer.attempted
+            )
             report(outcome)
         finally:
             with services.interrupts.shielded():
-                failures = run.finish()
-        return Renewals(results=outcome.results, dry_run=request.dry_run, post_hook_failures=tuple(failures))
+                failures = renewer.finish()
+        return replace(outcome, post_hook_failures=tuple(failures))
 
 
-class _Run:
-    """One walk over the lineages: the accounts that are open, the hooks that ran, the results so far."""
-
-    def __init__(self, services: Services, request: RenewRequest, complete: CompleteRenewal) -> None:
-        self._services = services
-        self._request = request
-        self._complete = complete
-        self._session = HookSession(services.hooks, services.layout.hooks_dir)
-        self._accounts: dict[tuple[str, str | None], OpenAccount] = {}
-        self._renewed: list[Identifier] = []
-        self._failed: list[Identifier] = []
-        self.results: list[LineageResult] = []
-
-    def one(self, name: str) -> None:
-        """Look at one lineage and renew it if it is due."""
-        services = self._services
-        try:
-            if not self._request.dry_run:
-                for what in services.lineages.heal(name):
-                    services.observe(LineageHealed(lineage=name, what=what))
-            lineage = services.lineages.get(name)
-            if not lineage.conf.has_params or lineage.conf.text("authenticator") is None:
-                raise LineageDamaged(f"{lineage.conf_path} does not say how the certificate is renewed.")
-            certificate = summary(lineage.read("cert"))
-        except Interrupted:
-            raise
-        except AcmectlError as error:
-            path = services.layout.renewal_conf(name)
-            self._note(LineageResult(name=name, path=path, ending=Ending.PARSEFAIL, why=error.message, hint=error.hint))
-            return
-        due = self._due(lineage, certificate.not_before, certificate.not_after)
+def _results(
+    services: Services, request: RenewRequest, found: Sequence[Snapshot | BrokenLineage], renewer: Renewer
+) -> tuple[LineageResult, ...]:
+    """One result per lineage, in the order of their names."""
+    results: dict[str, LineageResult] = {}
+    judged = _judged(services, request, [one for one in found if isinstance(one, Snapshot)])
+    work: list[tuple[Snapshot, Due]] = []
+    debts: list[tuple[Snapshot, Due]] = []
+    for one in found:
+        if isinstance(one, BrokenLineage):
+            results[one.name] = LineageResult(
+                name=one.name, path=one.path, ending=Ending.PARSEFAIL, why=one.reason
+            )
+            continue
+        due, ari = judged[one.name]
+        backoff = Backoff.from_json(one.own.get("backoff"))
         if not due.due:
-            self._note(_result(lineage, Ending.SKIPPED, due.why, due=due, not_after=certificate.not_after))
-            return
-        try:
-            self._renew(lineage, certificate.identifiers, due)
-        except Interrupted:
-            raise
-        except AcmectlError as error:
-            self._failed.extend(certificate.identifiers)
-            failures = error.failures if isinstance(error, AuthorizationFailed) else ()
-            self._note(
-                _result(
-                    lineage,
-                    Ending.FAILURE,
-                    error.message,
-                    due=due,
-                    not_after=certificate.not_after,
-                    hint=error.hint,
-                    failures=failures,
-                )
-            )
-
-    def finish(self) -> list[HookFailed]:
-        """Run the post hooks that are owed."""
-        return self._session.finish(self._renewed, self._failed)
-
-    def _note(self, result: LineageResult) -> None:
-        self.results.append(result)
-
-    def _due(self, lineage: Lineage, not_before: datetime, not_after: datetime) -> Due:
-        before = lineage.conf.root.get("renew_before_expiry")
-        interval = parse_before_expiry(before) if isinstance(before, str) else None
-        if before is not None and interval is None:
-            text = f"{lineage.conf_path}: renew_before_expiry is not understood; it is ignored."
-            self._services.observe(Notice(text=text, level="warning"))
-        return renewal_due(
-            not_before=not_before,
-            not_after=not_after,
-            now=self._services.clock.now(),
-            forced=self._request.force,
-            dry_run=self._request.dry_run,
-            autorenew=(lineage.conf.text("autorenew") or "").lower() != "false",
-            before_expiry=interval,
-        )
-
-    def _renew(self, lineage: Lineage, identifiers: tuple[Identifier, ...], due: Due) -> None:
-        services = self._services
-        request = self._complete(lineage.conf, identifiers, lineage.conf_path)
-        target = Target(name=lineage.name, identifiers=identifiers, existing=lineage)
-        refuse_test_over_real(target, request)
-        services.load_authenticator(request.authenticator.name)
-        account = self._account(request.account)
-        request = with_account(request, account.stored.id)
-        self._session.before(request.hooks)
-        announce(services, target, request)
-        made = issue_version(services, account, target, request)
-        self._renewed.extend(made.identifiers)
-        self._failed.extend(made.dropped)
-        failures = deploy(services, self._session, made, request, existed=True)
-        self._note(
-            _result(
-                lineage,
-                Ending.SUCCESS,
-                due.why,
-                due=due,
-                not_after=made.not_after,
-                version=made.number,
-                server=account.stored.server,
-                hook_failures=tuple(failures),
-            )
-        )
-
-    def _account(self, request: AccountRequest) -> OpenAccount:
-        key = (request.server, request.account_id)
-        if key not in self._accounts:
-            self._accounts[key] = open_account(self._services, request)
-        return self._accounts[key]
-
-
-def _result(
-    lineage: Lineage,
-    ending: Ending,
-    why: str,
-    *,
-    due: Due,
-    not_after: datetime | None,
-    version: int | None = None,
-    server: str | None = None,
-    hint: str | None = None,
-    failures: tuple[AuthorizationFailure, ...] = (),
-    hook_failures: tuple[HookFailed, ...] = (),
-) -> LineageResult:
-    return LineageResult(
-        name=lineage.name,
-        path=lineage.fullchain_path,
-        ending=ending,
-        why=why,
-        rule=str(due.rule),
-        not_after=not_after,
-        next_at=due.at if ending is Ending.SKIPPED else None,
-        version=version if version is not None else lineage.version,
-        server=server if server is not None else lineage.conf.text("server"),
-        hint=hint,
-        failures=failures,
-        hook_failures=hook_failures,
+            results[one.name] = _skipped(one, due, ari)
+            debts.append((one, due))
+        elif not request.dry_run and not request.insists and backoff.holds(services.clock.now()):
+            results[one.name] = _put_off(one, due, backoff)
+            debts.append((one, due))
+        else:
+            work.append((one, due))
+    # What expires first goes first, should the run be cut short.
+    work.sort(key=lambda item: item[0].not_after)
+    done = run_each(
+        lambda item: renewer.renew(*item), work, workers=request.jobs, interrupts=services.interrupts, finish=_FINISH
     )
+    results |= {result.name: result for result in first_error(done)}
+    if not request.dry_run:
+        for snapshot, _due in debts:
+            results[snapshot.name] = _deploys(request, renewer, snapshot, results[snapshot.name])
+    return tuple(results[one.name] for one in found)
+
+
+def _judged(
+    services: Services, request: RenewRequest, snapshots: Sequence[Snapshot]
+) -> dict[str, tuple[Due, AriState | None]]:
+    """Verdict and renewal information of each lineage."""
+    now = services.clock.now()
+    asked = [] if request.force or request.dry_run else [s for s in snapshots if s.autorenew and s.not_after > now]
+    suggestions = ask(services, asked, workers=request.jobs, keep=not request.dry_run)
+    revoked = known_revocations(services, asked) if asked else {}
+    return {
+        snapshot.name: (
+            _verdict(services, request, snapshot, now, suggestions.get(snapshot.name), revoked.get(snapshot.name)),
+            suggestions.get(snapshot.name),
+        )
+        for snapshot in snapshots
+    }
+
+
+def _verdict(
+    services: Services,
+    request: RenewRequest,
+    snapshot: Snapshot,
+    now: datetime,
+    ari: AriState | None,
+    revoked: str | None,
+) -> Due:
+    interval = parse_before_expiry(snapshot.before_expiry) if snapshot.before_expiry is not None else None
+    if snapshot.before_expiry is not None and interval is None:
+        text = f"{snapshot.conf_path}: renew_before_expiry is not understood and is ignored."
+        services.observe(Notice(text=text, level="warning"))
+    return renewal_due(
+        not_before=snapshot.not_before,
+        not_after=snapshot.not_after,
+        now=now,
+        forced=request.force,
+        dry_run=request.dry_run,
+        autorenew=snapshot.autorenew,
+        before_expiry=interval,
+        revoked=revoked,
+        ari=ari,
+        wake_up=request.wake_up,
+    )
+
+
+def _skipped(snapshot: Snapshot, due: Due, ari: AriState | None) -> LineageResult:
+    return LineageResult(
+        name=snapshot.name,
+        path=snapshot.fullchain_path,
+        ending=Ending.SKIPPED,
+        why=due.why,
+        rule=str(due.rule),
+        not_after=snapshot.not_after,
+        next_at=due.at,
+        version=snapshot.version,
+        server=snapshot.server,
+        ari=ari,
+    )
+
+
+def _put_off(snapshot: Snapshot, due: Due, backoff: Backoff) -> LineageResult:
+    if backoff.paused:
+        why = f"the CA has paused it and a person must act: {backoff.reason}"
+        hint = f"acmectl renew --cert-name {snapshot.name} tries again and shows the CA's link."
+    else:
+        when = f"{backoff.not_before:%Y-%m-%d %H:%M} UTC" if backoff.not_before is not None else "later"
+        why = f"{due.why}, but it has failed {backoff.failures} time(s) and waits until {when}: {backoff.reason}"
+        hint = f"acmectl renew --cert-name {snapshot.name} tries at once."
+    return LineageResult(
+        name=snapshot.name,
+        path=snapshot.fullchain_path,
+        ending=Ending.SKIPPED,
+        why=why,
+        hint=hint,
+        rule=str(due.rule),
+        not_after=snapshot.not_after,
+        next_at=backoff.not_before,
+        version=snapshot.version,
+        server=snapshot.server,
+        failing=True,
+    )
+
+
+def _deploys(
+    request: RenewRequest, renewer: Renewer, snapshot: Snapshot, result: LineageResult
+) -> LineageResult:
+    """The result once the deploy hooks that an earlier run left owed have been run, dropped or put off."""
+    owed = Owed.from_json(snapshot.own.get(DEPLOY))
+    if owed is None:
+        return result
+    left, failures = renewer.settle(
+        snapshot, owed, forget=request.forget_deploy, now_whatever=request.retry_deploy or request.insists
+    )
+    return replace(result, owed=left.hooks, owed_until=left.backoff.not_before, hook_failures=tuple(failures))

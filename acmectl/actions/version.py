@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from acmectl.acme.ari import ari_certificate_id
 from acmectl.acme.problem import Problem
+from acmectl.actions import ledger
+from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
+from acmectl.actions.journal import Draft, PendingJournal, forget_failed_order
+from acmectl.actions.ledger import Owed
 from acmectl.errors import AuthorizationFailed, ConfigError, ServerProblem
 from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, Notice, WentLive
 from acmectl.issuance.issue import issue
-from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NamedAuthenticator, NoJournal
+from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.chain import choose_chain, verify_issued
 from acmectl.pki.csr import make_csr
 from acmectl.pki.keys import generate_key, public_bytes_of, spec_of
-from acmectl.plugin.api import ChallengeTask, Context
+from acmectl.pki.summary import summary
 from acmectl.storage.archive import VersionFiles
-from acmectl.storage.pending import PendingOrder, PendingRecord
+from acmectl.storage.lineage import PINNED
 from acmectl.storage.renewal_conf import RenewalConf, conf_text
 
 if TYPE_CHECKING:
@@ -27,10 +32,15 @@ if TYPE_CHECKING:
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
     from acmectl.identifiers import Identifier
-    from acmectl.issuance.request import BeforeRespond, OrderJournal
+    from acmectl.issuance.request import NamedAuthenticator, OrderJournal
     from acmectl.pki.chain import IssuedChain
     from acmectl.pki.keys import KeySpec
     from acmectl.storage.lineage import Lineage
+    from acmectl.storage.pending import PendingRecord
+
+
+OF_ONE_VERSION = frozenset({"ari", "backoff", "revoked", PINNED, ledger.KEY})
+"""Keys of the section ``[acmectl]`` that say something about one version only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,16 @@ class Target:
     name: str
     identifiers: tuple[Identifier, ...]
     existing: Lineage | None = None
+    deploy_hooks: tuple[str, ...] = ()
+
+    @property
+    def replaces(self) -> str | None:
+        """The certificate that the new one takes the place of, as ARI names it (RFC 9773 section 5)."""
+        if self.existing is None:
+            return None
+        present = summary(self.existing.read("cert"))
+        shared = set(present.identifiers) & set(self.identifiers)
+        return ari_certificate_id(present.aki, present.serial) if present.aki and shared else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +74,19 @@ class NewVersion:
     serial: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
-    """Key and CSR of the attempt, and the order that an earlier run placed for them."""
-
-    key_pem: bytes
-    csr_der: bytes
-    key_request: str
-    resume: PendingRecord | None = None
-
-
 def issue_version(
-    services: Services, account: OpenAccount, target: Target, request: CertificateRequest
+    services: Services,
+    account: OpenAccount,
+    target: Target,
+    request: CertificateRequest,
+    *,
+    deploy_hooks: tuple[str, ...] = (),
 ) -> NewVersion:
-    """Obtain, check, save and activate a certificate. Raises: what issue() raises, StorageError, ConfigError."""
+    """Obtain, check, save and activate a certificate. Raises: what issue() raises, StorageError, ConfigError.
+
+    ``deploy_hooks`` are noted as owed before the version goes live.
+    """
+    target = replace(target, deploy_hooks=deploy_hooks)
     solver = make_authenticator(services, request)
     profile = choose_profile(services, account, request)
     identifiers = target.identifiers
@@ -77,7 +96,7 @@ def issue_version(
         try:
             made = _attempt(services, account, attempt, request, profile=profile, solver=solver)
         except (AuthorizationFailed, ServerProblem) as error:
-            _forget_failed_order(services, target.name, request)
+            forget_failed_order(services, target.name, request)
             failed = _failed_identifiers(error)
             left = tuple(identifier for identifier in identifiers if identifier not in failed)
             if not request.allow_subset_of_names or not left or len(left) == len(identifiers):
@@ -104,13 +123,16 @@ def _attempt(
     version = services.lineages.next_version(target.name)
     journal: OrderJournal = NoJournal()
     if not request.dry_run:
-        journal = _PendingJournal(services, account, target, draft, profile, version)
+        journal = PendingJournal(
+            services, account, target.name, target.identifiers, draft=draft, profile=profile, version=version
+        )
     chains = issue(
         account.client,
         IssuanceRequest(
             identifiers=target.identifiers,
             csr_der=draft.csr_der,
             profile=profile,
+            replaces=None if request.dry_run else _predecessor(account, target),
             preferred_challenges=request.preferred_challenges,
             alternates=request.preferred_chain is not None,
             resume_order=draft.resume.order.order_url if draft.resume is not None else None,
@@ -137,6 +159,13 @@ def _attempt(
     return _keep(services, target, request, draft, issued)
 
 
+def _predecessor(account: OpenAccount, target: Target) -> str | None:
+    """Told only to a CA that offers renewal information, and that issued the predecessor (RFC 9773 section 5)."""
+    if target.existing is None or target.existing.conf.text("server") != account.stored.server:
+        return None
+    return target.replaces if account.client.directory().renewal_info is not None else None
+
+
 def checked_chain(
     services: Services,
     chains: Sequence[bytes],
@@ -156,13 +185,13 @@ def checked_chain(
 
 
 def _keep(
-    services: Services, target: Target, request: CertificateRequest, draft: _Draft, issued: IssuedChain
+    services: Services, target: Target, request: CertificateRequest, draft: Draft, issued: IssuedChain
 ) -> NewVersion:
     files = VersionFiles(privkey=draft.key_pem, cert=issued.leaf, chain=issued.chain, fullchain=issued.fullchain)
     number = services.lineages.save(target.name, files)
     directory = services.layout.archive(target.name) if target.existing is None else target.existing.archive_dir
     services.observe(CertificateSaved(lineage=target.name, version=number, directory=directory))
-    services.lineages.write_conf(target.name, conf_for(target, request, draft.key_pem))
+    services.lineages.write_conf(target.name, conf_for(target, request, draft.key_pem, number))
     services.lineages.activate(target.name, number)
     services.observe(WentLive(lineage=target.name, version=number))
     services.pending.drop(target.name)
@@ -183,7 +212,7 @@ def _described(target: Target, number: int, cert_pem: bytes) -> NewVersion:
 
 def _draft(
     services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
-) -> _Draft:
+) -> Draft:
     reused = _reused_key(target, request)
     key_request = str(spec_of(reused)) + " reused" if reused is not None else str(request.key.spec)
     if request.must_staple:
@@ -198,12 +227,12 @@ def _draft(
             key_request=key_request,
         ):
             record = found.record
-            return _Draft(
+            return Draft(
                 key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record
             )
     key_pem = reused if reused is not None else generate_key(request.key.spec)
     csr_der = make_csr(key_pem, target.identifiers, must_staple=request.must_staple)
-    return _Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
+    return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
 
 
 def _reused_key(target: Target, request: CertificateRequest) -> bytes | None:
@@ -220,10 +249,10 @@ def _reused_key(target: Target, request: CertificateRequest) -> bytes | None:
 
 
 def _adopt(
-    services: Services, target: Target, request: CertificateRequest, draft: _Draft, record: PendingRecord
+    services: Services, target: Target, request: CertificateRequest, draft: Draft, record: PendingRecord
 ) -> NewVersion | None:
     """Finish what an earlier run had saved already: no order is spent again."""
-    conf = conf_for(target, request, draft.key_pem)
+    conf = conf_for(target, request, draft.key_pem, record.order.version)
     number = services.lineages.adopt_saved(target.name, record.key_pem, conf, version=record.order.version)
     if number is None:
         return None
@@ -234,62 +263,17 @@ def _adopt(
     return _described(target, number, services.lineages.get(target.name).read("cert"))
 
 
-def _forget_failed_order(services: Services, name: str, request: CertificateRequest) -> None:
-    """An order that the CA has refused leads nowhere; one that may have a certificate is kept."""
-    if request.dry_run:
-        return
-    record = services.pending.load(name).record
-    if record is not None and not record.order.finalized:
-        services.pending.drop(name)
+def conf_for(target: Target, request: CertificateRequest, key_pem: bytes, number: int) -> RenewalConf:
+    """The renewal file of ``target`` with version ``number``: what it held, under what is asked for now.
 
-
-class _PendingJournal:
-    """Writes the pending record of one order."""
-
-    def __init__(
-        self,
-        services: Services,
-        account: OpenAccount,
-        target: Target,
-        draft: _Draft,
-        profile: str | None,
-        version: int,
-    ) -> None:
-        self._services = services
-        self._record = draft.resume
-        self._name = target.name
-        self._key_pem = draft.key_pem
-        self._order = PendingOrder(
-            order_url="",
-            server=account.stored.server,
-            account_url=account.stored.uri,
-            identifiers=target.identifiers,
-            profile=profile,
-            key_request=draft.key_request,
-            csr_der=draft.csr_der,
-            created=services.clock.now(),
-            version=version,
-        )
-
-    def ordered(self, order_url: str) -> None:
-        """Key and order URL on disk, unless they are there already."""
-        if self._record is not None and self._record.order.order_url == order_url:
-            return
-        self._record = PendingRecord(order=replace(self._order, order_url=order_url), key_pem=self._key_pem)
-        self._services.pending.save(self._name, self._record)
-
-    def finalizing(self, order_url: str) -> None:
-        """Note that a certificate may exist from here on."""
-        self.ordered(order_url)
-        if self._record is not None and not self._record.order.finalized:
-            self._record = self._services.pending.mark_finalized(self._name, self._record)
-
-
-def conf_for(target: Target, request: CertificateRequest, key_pem: bytes) -> RenewalConf:
-    """The renewal file of ``target`` after this request: what it held, under what is asked for now."""
+    What was noted about the version before (renewal information, failures, a pin) ends here; deploy hooks become owed.
+    """
     params = {name: conf_text(value) for name, value in request.params.items()}
     params |= key_params(spec_of(key_pem), params)
-    return RenewalConf(params=params, webroot_map=dict(request.webroot_map), own=dict(request.own))
+    own = {key: value for key, value in request.own.items() if key not in OF_ONE_VERSION}
+    if target.deploy_hooks:
+        own[ledger.KEY] = Owed(version=number, hooks=target.deploy_hooks).to_json()
+    return RenewalConf(params=params, webroot_map=dict(request.webroot_map), own=own)
 
 
 def key_params(spec: KeySpec, params: Mapping[str, object]) -> dict[str, str]:
@@ -300,21 +284,6 @@ def key_params(spec: KeySpec, params: Mapping[str, object]) -> dict[str, str]:
     if spec.curve is not None and "elliptic_curve" in params:
         found["elliptic_curve"] = str(spec.curve)
     return found
-
-
-def make_authenticator(services: Services, request: CertificateRequest) -> NamedAuthenticator:
-    """An instance of the authenticator that was asked for. Raises: PluginError."""
-    plugin_class = services.load_authenticator(request.authenticator.name)
-    context = Context(
-        clock=services.clock,
-        interrupts=services.interrupts,
-        terminal=services.person,
-        run_hook=services.hooks,
-        warn=lambda text: services.observe(Notice(text=text, level="warning")),
-    )
-    return NamedAuthenticator(
-        name=request.authenticator.name, plugin=plugin_class(request.authenticator.options, context)
-    )
 
 
 def choose_profile(services: Services, account: OpenAccount, request: CertificateRequest) -> str | None:
@@ -337,23 +306,6 @@ def announce(services: Services, target: Target, request: CertificateRequest) ->
     if request.dry_run:
         verb = "simulate-request" if target.existing is None else "simulate-renewal"
     services.observe(IssuanceStarted(verb=verb, lineage=target.name, identifiers=target.identifiers))
-
-
-def pause_for_debugging(services: Services) -> BeforeRespond:
-    """For --debug-challenges: show what is in place and wait for Enter, if somebody is there."""
-
-    def pause(tasks: Sequence[ChallengeTask]) -> None:
-        lines = ["Challenges are in place:"]
-        for task in tasks:
-            if task.type == "http-01":
-                lines += [task.http_url, task.http_body.decode("ascii")]
-            elif task.type == "dns-01":
-                lines += [task.record_name, task.record_value]
-        services.person.say("\n".join(lines))
-        if services.person.interactive:
-            services.person.pause("Press Enter to go on to the validation.")
-
-    return pause
 
 
 def _failed_identifiers(error: AuthorizationFailed | ServerProblem) -> set[Identifier]:

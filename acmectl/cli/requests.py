@@ -132,6 +132,7 @@ def certificate_request(
             deploy=settings.text("deploy_hook"),
             post=settings.text("post_hook"),
             directory_hooks=settings.flag("directory_hooks"),
+            timeout=float(settings.integer("hook_timeout")),
         ),
         params=params,
         webroot_map=webroots.webroot_map if authenticator == "webroot" else {},
@@ -250,9 +251,7 @@ def _key(app: App, settings: Settings, conf: RenewalConf | None) -> KeyRequest:
     explicit = any(given.is_set(dest) for dest in ("key_type", "rsa_key_size", "elliptic_curve"))
     if conf is not None and given.verb == "certonly" and given.is_set("key_type") and not given.is_set("cert_name"):
         _confirm_key_type(app, kind, conf.text("key_type") or "rsa")
-    return KeyRequest(
-        spec=spec, explicit=explicit, reuse=settings.flag("reuse_key"), new_key=settings.flag("new_key")
-    )
+    return KeyRequest(spec=spec, explicit=explicit, reuse=settings.flag("reuse_key"), new_key=settings.flag("new_key"))
 
 
 def _confirm_key_type(app: App, kind: str, present: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from acmectl.acme.problem import ProblemType
 from acmectl.acme.retry import RetryPolicy, poll
 from acmectl.acme.status import AuthorizationStatus, OrderStatus
 from acmectl.errors import ProtocolViolation, RateLimited, ServerProblem
-from acmectl.events import OrderPlaced, Waiting
+from acmectl.events import Notice, OrderPlaced, Waiting
 from acmectl.issuance.authorize import Authorizer, order_refused
 from acmectl.issuance.request import CaTime
 from acmectl.workers import first_error, run_each
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from acmectl.events import Observer
     from acmectl.interrupts import Interrupts
     from acmectl.issuance.request import Assign, BeforeRespond, IssuancePolicy, IssuanceRequest, OrderJournal
+
+_CONFLICT = 409
+_REFUSES_REPLACES = frozenset({ProblemType.MALFORMED, ProblemType.ALREADY_REPLACED})
 
 
 def issue(
@@ -66,14 +70,24 @@ def issue(
 
 
 def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, observe: Observer) -> Order:
-    with ca_time.running():
-        order = client.new_order(
-            request.identifiers,
-            profile=request.profile,
-            replaces=request.replaces,
-            not_before=request.not_before,
-            not_after=request.not_after,
-        )
+    def place(replaces: str | None) -> Order:
+        with ca_time.running():
+            return client.new_order(
+                request.identifiers,
+                profile=request.profile,
+                replaces=replaces,
+                not_before=request.not_before,
+                not_after=request.not_after,
+            )
+
+    try:
+        order = place(request.replaces)
+    except ServerProblem as error:
+        # RFC 9773 section 5: a CA may refuse the predecessor, and the whole order with it.
+        if request.replaces is None or not (error.status == _CONFLICT or error.problem.code in _REFUSES_REPLACES):
+            raise
+        observe(Notice(text=f"The CA does not take the order as a replacement ({error.problem.detail}); ordering anew."))
+        order = place(None)
     if order.status is OrderStatus.INVALID:
         raise order_refused(order)
     observe(OrderPlaced(url=order.url, status=order.status))

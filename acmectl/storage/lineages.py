@@ -202,6 +202,15 @@ class LineageStore:
         own = {key: value for key, value in {**conf.own, **values}.items() if value is not None}
         self.write_conf(name, replace(conf, own=own))
 
+    def update_notes(
+        self, name: str, values: Mapping[str, JsonValue], *, ari_retry_after: str | None = None
+    ) -> None:
+        """Like ``update_own``, with certbot's note of when ARI may be asked again. Raises: LineageNotFound, StorageError."""
+        conf, _ = read_conf(self.layout, name)
+        own = {key: value for key, value in {**conf.own, **values}.items() if value is not None}
+        ari = dict(conf.ari) if ari_retry_after is None else {**conf.ari, "ari_retry_after": ari_retry_after}
+        self.write_conf(name, replace(conf, own=own, ari=ari))
+
     def activate(self, name: str, number: int) -> None:
         """Make version ``number`` the live one, durably, in one step. Raises: StorageError, LineageDamaged."""
         from acmectl.storage import saving

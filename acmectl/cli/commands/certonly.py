@@ -25,7 +25,7 @@ def run(app: App) -> ExitCode:
     done = obtain(services, wanted, lambda conf, identifiers: certificate_request(app, conf, identifiers))
     report(app, done)
     app.console.result("certificate", as_json(done))
-    return ExitCode.FAILED if done.hook_failures else ExitCode.OK
+    return ExitCode.FAILED if done.hook_failures or done.owed else ExitCode.OK
 
 
 def report(app: App, done: Obtained) -> None:
@@ -35,6 +35,11 @@ def report(app: App, done: Obtained) -> None:
         console.status("The certificate is not due for renewal yet.")
         when = f"{done.not_after:%Y-%m-%d}" if done.not_after is not None else "unknown"
         console.frame(f"Nothing was done: the certificate {done.name} is kept; it expires on {when}.")
+        if done.owed:
+            console.error(
+                f"The certificate {done.name} is kept, but deploy hooks of it have not succeeded yet: {', '.join(done.owed)}",
+                hint="acmectl renew runs them again; renew --forget-deploy drops them.",
+            )
         return
     if done.outcome is Outcome.SIMULATED:
         console.status("The dry run was successful." if done.finalized else _NOT_FINALIZED)
@@ -99,5 +104,6 @@ def as_json(done: Obtained) -> dict[str, object]:
         "not_after": done.not_after.isoformat() if done.not_after is not None else None,
         "paths": {kind: str(done.live_dir / f"{kind}.pem") for kind in files} if done.live_dir is not None else None,
         "finalized": done.finalized,
+        "deploy_owed": list(done.owed),
         "hook_failures": [failure.message for failure in done.hook_failures],
     }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.actions.renew import Ending, LineageResult, Renewals, RenewRequest, renew
+from acmectl.actions import suggestions
+from acmectl.actions.outcomes import Ending, LineageResult, Renewals
+from acmectl.actions.renew import RenewRequest, renew
 from acmectl.cli.console import RULE
 from acmectl.cli.reports import authorization_report
 from acmectl.cli.requests import certificate_request, checked_name, validate_hooks
@@ -13,6 +17,7 @@ from acmectl.errors import ExitCode
 
 if TYPE_CHECKING:
     from acmectl.cli.app import App
+    from acmectl.cli.console import Console
 
 
 def run(app: App) -> ExitCode:
@@ -20,13 +25,20 @@ def run(app: App) -> ExitCode:
     settings = app.settings
     validate_hooks(app)
     request = RenewRequest(
-        cert_name=checked_name(settings), force=settings.flag("force_renewal"), dry_run=settings.flag("dry_run")
+        cert_name=checked_name(settings),
+        force=settings.flag("force_renewal"),
+        dry_run=settings.flag("dry_run"),
+        jobs=settings.integer("jobs"),
+        attended=sys.stdin is not None and sys.stdin.isatty(),
+        wake_up=timedelta(seconds=settings.integer("timer_interval")),
+        retry_deploy=settings.flag("retry_deploy"),
+        forget_deploy=settings.flag("forget_deploy"),
     )
     done = renew(
         build_services(app),
         request,
         lambda conf, identifiers, path: certificate_request(app, conf, identifiers, origin=str(path)),
-        report=lambda outcome: summarise(app, outcome),
+        report=lambda outcome: summarise(app.console, outcome),
     )
     for failure in done.post_hook_failures:
         app.console.error(failure.message, hint=failure.hint)
@@ -34,44 +46,58 @@ def run(app: App) -> ExitCode:
     return ExitCode.FAILED if done.failed else ExitCode.OK
 
 
-def summarise(app: App, done: Renewals) -> None:
+def summarise(console: Console, done: Renewals) -> None:
     """The summary: certbot's markers, and why."""
     noun = "simulated renewal" if done.dry_run else "renewal"
     by_ending = {ending: [one for one in done.results if one.ending is ending] for ending in Ending}
     succeeded, failed = by_ending[Ending.SUCCESS], by_ending[Ending.FAILURE]
-    console = app.console
     for one in failed:
         if one.failures:
             console.status(authorization_report(one.failures))
         console.error(f"{one.name}: {one.why}", hint=one.hint)
     console.status(RULE)
-    if by_ending[Ending.SKIPPED]:
-        console.status("These certificates are not due for renewal yet:")
-        for one in by_ending[Ending.SKIPPED]:
-            console.status(f"  {one.path} expires on {one.not_after:%Y-%m-%d} (skipped)\n    {one.why}")
-    if not succeeded and not failed:
+    _skipped(console, by_ending[Ending.SKIPPED])
+    if not done.attempted and not failed:
         console.status(f"No {noun}s were attempted.")
-    elif not failed:
+    elif succeeded and not failed:
         console.status(f"All {noun}s succeeded:")
     elif succeeded:
         console.status(f"These {noun}s succeeded:")
-    for one in succeeded:
-        console.status(f"  {one.path} (success)\n    {one.why}")
+    console.status("\n".join(f"  {one.path} (success)\n    {one.why}" for one in succeeded)) if succeeded else None
     if failed:
-        console.error(f"All {noun}s failed:" if not succeeded else f"These {noun}s failed:")
-        for one in failed:
-            console.error(f"  {one.path} (failure)")
+        lines = [f"All {noun}s failed:" if not succeeded else f"These {noun}s failed:"]
+        console.error("\n".join([*lines, *(f"  {one.path} (failure)" for one in failed)]))
     if by_ending[Ending.PARSEFAIL]:
-        console.error("These renewal files are invalid:")
-        for one in by_ending[Ending.PARSEFAIL]:
-            console.error(f"  {one.path} (parsefail): {one.why}", hint=one.hint)
+        invalid = [f"  {one.path} (parsefail)\n    {one.why}" for one in by_ending[Ending.PARSEFAIL]]
+        console.error("\n".join(["These renewal files are invalid:", *invalid]))
     console.status(RULE)
-    for one in succeeded:
-        for failure in one.hook_failures:
-            console.error(f"{one.name}: {failure.message}", hint=failure.hint)
-    invalid = len(by_ending[Ending.PARSEFAIL])
-    if failed or invalid:
-        console.error(f"{len(failed)} {noun} failure(s), {invalid} invalid renewal file(s)")
+    for one in done.results:
+        _deploys(console, one)
+    if failed or by_ending[Ending.PARSEFAIL]:
+        count = len(by_ending[Ending.PARSEFAIL])
+        console.error(f"{len(failed)} {noun} failure(s), {count} invalid renewal file(s)")
+
+
+def _skipped(console: Console, skipped: list[LineageResult]) -> None:
+    waiting = [one for one in skipped if not one.failing]
+    if waiting:
+        lines = ["These certificates are not due for renewal yet:"]
+        lines += [f"  {one.path} expires on {one.not_after:%Y-%m-%d} (skipped)\n    {one.why}" for one in waiting]
+        console.status("\n".join(lines))
+    for one in skipped:
+        if one.failing:
+            console.error(f"{one.path} (skipped): {one.why}", hint=one.hint)
+
+
+def _deploys(console: Console, one: LineageResult) -> None:
+    for failure in one.hook_failures:
+        console.error(f"{one.name}: {failure.message}", hint=failure.hint)
+    if one.owed:
+        when = f"; they are tried again from {one.owed_until:%Y-%m-%d %H:%M} UTC" if one.owed_until else ""
+        console.error(
+            f"{one.name}: deploy hooks have not succeeded yet: {', '.join(one.owed)}{when}",
+            hint="renew --retry-deploy runs them now, renew --forget-deploy drops them.",
+        )
 
 
 def as_json(done: Renewals) -> dict[str, object]:
@@ -91,13 +117,17 @@ def _one_as_json(one: LineageResult) -> dict[str, object]:
         "rule": one.rule,
         "why": one.why,
         "hint": one.hint,
+        "failing": one.failing,
         "not_after": one.not_after.isoformat() if one.not_after is not None else None,
-        "due_at": one.next_at.isoformat() if one.next_at is not None else None,
+        "next_attempt": one.next_at.isoformat() if one.next_at is not None else None,
         "version": one.version,
         "server": one.server,
+        "ari": suggestions.as_json(one.ari),
         "failures": [
             {"identifier": failure.identifier.value, "challenge": failure.challenge_type, "reason": failure.reason}
             for failure in one.failures
         ],
         "hook_failures": [failure.message for failure in one.hook_failures],
+        "deploy_owed": list(one.owed),
+        "deploy_owed_until": one.owed_until.isoformat() if one.owed_until is not None else None,
     }

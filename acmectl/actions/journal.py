@@ -1,0 +1,77 @@
+"""What an order in flight leaves on disk, and when (docs/issuance-cycle.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from acmectl.storage.pending import PendingOrder, PendingRecord
+
+if TYPE_CHECKING:
+    from acmectl.actions.accounts import OpenAccount
+    from acmectl.actions.requests import CertificateRequest
+    from acmectl.actions.services import Services
+    from acmectl.identifiers import Identifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Key and CSR of the attempt, and the order that an earlier run placed for them."""
+
+    key_pem: bytes = field(repr=False)
+    csr_der: bytes = field(repr=False)
+    key_request: str
+    resume: PendingRecord | None = None
+
+
+class PendingJournal:
+    """Writes the pending record of one order."""
+
+    def __init__(
+        self,
+        services: Services,
+        account: OpenAccount,
+        name: str,
+        identifiers: tuple[Identifier, ...],
+        *,
+        draft: Draft,
+        profile: str | None,
+        version: int,
+    ) -> None:
+        self._services = services
+        self._record = draft.resume
+        self._name = name
+        self._key_pem = draft.key_pem
+        self._order = PendingOrder(
+            order_url="",
+            server=account.stored.server,
+            account_url=account.stored.uri,
+            identifiers=identifiers,
+            profile=profile,
+            key_request=draft.key_request,
+            csr_der=draft.csr_der,
+            created=services.clock.now(),
+            version=version,
+        )
+
+    def ordered(self, order_url: str) -> None:
+        """Key and order URL on disk, unless they are there already."""
+        if self._record is not None and self._record.order.order_url == order_url:
+            return
+        self._record = PendingRecord(order=replace(self._order, order_url=order_url), key_pem=self._key_pem)
+        self._services.pending.save(self._name, self._record)
+
+    def finalizing(self, order_url: str) -> None:
+        """Note that a certificate may exist from here on."""
+        self.ordered(order_url)
+        if self._record is not None and not self._record.order.finalized:
+            self._record = self._services.pending.mark_finalized(self._name, self._record)
+
+
+def forget_failed_order(services: Services, name: str, request: CertificateRequest) -> None:
+    """An order that the CA has refused leads nowhere; one that may have a certificate is kept."""
+    if request.dry_run:
+        return
+    record = services.pending.load(name).record
+    if record is not None and not record.order.finalized:
+        services.pending.drop(name)

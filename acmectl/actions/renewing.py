@@ -1,0 +1,185 @@
+"""The renewal of one lineage, in whatever thread, and what is shared between them: accounts, hooks, exclusive plugins."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from acmectl.actions.accounts import OpenAccount, open_account
+from acmectl.actions.backoff import Backoff
+from acmectl.actions.hooks import HookSession
+from acmectl.actions.ledger import Ledger, Owed
+from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
+from acmectl.actions.outcomes import Ending, LineageResult
+from acmectl.actions.version import Target, announce, issue_version
+from acmectl.errors import AcmectlError, AuthorizationFailed, HookFailed, Interrupted, RateLimited, StorageError
+from acmectl.events import Notice
+from acmectl.pki.summary import summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from acmectl.actions.due import Due
+    from acmectl.actions.requests import AccountRequest, CertificateRequest
+    from acmectl.actions.scan import Snapshot
+    from acmectl.actions.services import Services
+    from acmectl.identifiers import Identifier
+    from acmectl.storage.renewal_conf import RenewalConf
+
+CompleteRenewal = Callable[["RenewalConf", "tuple[Identifier, ...]", "Path"], "CertificateRequest"]
+"""Makes the request for one lineage: like requests.Complete, with the renewal file's path for messages."""
+
+_LOOK_UP = 0.2  # seconds between two looks whether a signal came
+# Let's Encrypt answers so for names whose validation has failed for very long (rate limits, "paused").
+_PAUSED = re.compile(r"\bpaused\b|unpause", re.IGNORECASE)
+
+
+class Renewer:
+    """Renews lineages. Safe for use from several threads; hooks run one at a time."""
+
+    def __init__(self, services: Services, complete: CompleteRenewal, *, keep_notes: bool) -> None:
+        """``keep_notes`` is off for a dry run: no backoff, no ledger."""
+        self._services = services
+        self._complete = complete
+        self._keep_notes = keep_notes
+        self._session = HookSession(services.hooks, services.layout.hooks_dir)
+        self._accounts: dict[tuple[str, str | None], OpenAccount] = {}
+        self._accounts_lock = threading.Lock()
+        self._exclusive: dict[str, threading.Lock] = {}
+        self._renewed: list[Identifier] = []
+        self._failed: list[Identifier] = []
+        self.attempted = False
+
+    def renew(self, snapshot: Snapshot, due: Due) -> LineageResult:
+        """Renew one lineage; what goes wrong with it is in the result. Raises: Interrupted."""
+        try:
+            return self._renew(snapshot, due)
+        except Interrupted:
+            raise
+        except AcmectlError as error:
+            self._note_failure(snapshot, error)
+            return LineageResult(
+                name=snapshot.name,
+                path=snapshot.fullchain_path,
+                ending=Ending.FAILURE,
+                why=error.message,
+                hint=error.hint,
+                rule=str(due.rule),
+                not_after=snapshot.not_after,
+                version=snapshot.version,
+                server=snapshot.server,
+                failures=error.failures if isinstance(error, AuthorizationFailed) else (),
+            )
+
+    def _renew(self, snapshot: Snapshot, due: Due) -> LineageResult:
+        services = self._services
+        lineage = services.lineages.get(snapshot.name)
+        identifiers = summary(lineage.read("cert")).identifiers
+        made = None
+        try:
+            request = self._complete(lineage.conf, identifiers, lineage.conf_path)
+            target = Target(name=lineage.name, identifiers=identifiers, existing=lineage)
+            refuse_test_over_real(target, request)
+            plugin = services.load_authenticator(request.authenticator.name)
+            account = self._account(request.account)
+            request = with_account(request, account.stored.id)
+            self.attempted = True
+            with self._alone(request.authenticator.name if plugin.exclusive else None):
+                self._session.before(request.hooks)
+                announce(services, target, request)
+                hooks = self._session.deploy_commands(request.hooks)
+                made = issue_version(services, account, target, request, deploy_hooks=hooks)
+        finally:
+            renewed = made.identifiers if made is not None else ()
+            self._renewed.extend(renewed)
+            self._failed.extend(name for name in identifiers if name not in renewed)
+        failures = deploy(services, self._session, made, request, target)
+        return LineageResult(
+            name=lineage.name,
+            path=lineage.fullchain_path,
+            ending=Ending.SUCCESS,
+            why=due.why,
+            rule=str(due.rule),
+            not_after=made.not_after,
+            version=made.number,
+            server=account.stored.server,
+            hook_failures=tuple(failures),
+        )
+
+    def settle(
+        self, snapshot: Snapshot, owed: Owed, *, forget: bool, now_whatever: bool
+    ) -> tuple[Owed, list[HookFailed]]:
+        """Run the deploy hooks that are owed, if it is time; what is owed then, and what failed. Raises: Interrupted."""
+        services = self._services
+        ledger = Ledger(services.lineages, snapshot.name, owed)
+        try:
+            if forget:
+                ledger.forget()
+                return ledger.owed, []
+            if owed.backoff.holds(services.clock.now()) and not now_whatever:
+                return owed, []
+            lineage = services.lineages.get(snapshot.name)
+            identifiers = summary(lineage.read("cert")).identifiers
+            commands = self._complete(lineage.conf, identifiers, lineage.conf_path).hooks
+            for gone in set(owed.hooks) - set(self._session.deploy_commands(commands)):
+                services.observe(Notice(text=f"{snapshot.name}: the deploy hook {gone} is no longer there; it is dropped."))
+                ledger.settle(gone)
+            failures = self._session.deploy(
+                commands, lineage.live_dir, identifiers, only=ledger.owed.hooks, succeeded=ledger.settle
+            )
+            if failures:
+                ledger.postpone(services.clock.now(), failures[0].message)
+        except Interrupted:
+            raise
+        except AcmectlError as error:
+            return ledger.owed, [HookFailed(error.message, hint=error.hint)]
+        return ledger.owed, failures
+
+    def finish(self) -> list[HookFailed]:
+        """Run the post hooks that are owed."""
+        return self._session.finish(self._renewed, self._failed)
+
+    def _account(self, request: AccountRequest) -> OpenAccount:
+        key = (request.server, request.account_id)
+        with self._accounts_lock:
+            if key not in self._accounts:
+                self._accounts[key] = open_account(self._services, request)
+            return self._accounts[key]
+
+    @contextmanager
+    def _alone(self, name: str | None) -> Iterator[None]:
+        """Around what no two lineages may do at the same time. Raises: Interrupted while waiting."""
+        if name is None:
+            yield
+            return
+        with self._accounts_lock:
+            lock = self._exclusive.setdefault(name, threading.Lock())
+        while not lock.acquire(timeout=_LOOK_UP):
+            self._services.interrupts.check()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _note_failure(self, snapshot: Snapshot, error: AcmectlError) -> None:
+        """Keep how often it has failed and when to try again; a note that cannot be kept must not hide the failure."""
+        if not self._keep_notes:
+            return
+        backoff = Backoff.from_json(snapshot.own.get("backoff")).failed(
+            self._services.clock.now(),
+            error.message,
+            expires=snapshot.not_after,
+            retry_at=error.retry_at if isinstance(error, RateLimited) else None,
+            paused=isinstance(error, RateLimited) and _PAUSED.search(error.problem.detail) is not None,
+        )
+        if backoff.paused:
+            # The link lets anybody unpause; it is shown once and kept in no file.
+            backoff = Backoff(failures=backoff.failures, reason="paused by the CA", paused=True)
+        try:
+            self._services.lineages.update_notes(snapshot.name, {"backoff": backoff.to_json()})
+        except StorageError as problem:
+            self._services.observe(Notice(text=problem.message, level="warning"))
+
