@@ -15,8 +15,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from certifi import where
 from requests.adapters import HTTPAdapter
+from requests.certs import where  # type: ignore[attr-defined]  # its stubs forget it
 from requests.utils import get_environ_proxies, select_proxy
 
 from acmectl.acme.failures import Failure, Fault, classify

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.actions.ledger import KEY as DEPLOY
+from acmectl.actions.ledger import Owed
 from acmectl.errors import AcmectlError
 from acmectl.pki.summary import looks_whole, summary
 from acmectl.storage.lineage import BrokenLineage
@@ -18,10 +20,16 @@ if TYPE_CHECKING:
     from acmectl.storage.lineage import Lineage
     from acmectl.storage.lineages import LineageStore
 
+REVOKED = "revoked"
+"""The key in the section ``[acmectl]``: when this program revoked the certificate."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedCertificate:
-    """One lineage that can be used. Times are aware UTC; ``flags`` are TEST_CERT, EXPIRED."""
+    """One lineage that can be used. Times are aware UTC; ``flags`` are TEST_CERT, EXPIRED, REVOKED.
+
+    ``owed`` are deploy hooks that have not succeeded yet; ``pinned`` the version that a rollback keeps live.
+    """
 
     name: str
     serial: int
@@ -36,6 +44,8 @@ class ListedCertificate:
     fullchain_path: Path
     privkey_path: Path
     flags: tuple[str, ...]
+    owed: tuple[str, ...] = ()
+    pinned: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +111,9 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         flags.append("TEST_CERT")
     if certificate.not_after <= now:
         flags.append("EXPIRED")
+    if lineage.conf.own.get(REVOKED) is not None:
+        flags.append("REVOKED")
+    debt = Owed.from_json(lineage.conf.own.get(DEPLOY))
     return ListedCertificate(
         name=lineage.name,
         serial=certificate.serial,
@@ -115,4 +128,6 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         fullchain_path=lineage.fullchain_path,
         privkey_path=lineage.privkey_path,
         flags=tuple(flags),
+        owed=debt.hooks if debt is not None else (),
+        pinned=lineage.pinned,
     )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from acmectl.actions.listing import REVOKED
+
 if TYPE_CHECKING:
     from acmectl.actions.scan import Snapshot
     from acmectl.actions.services import Services
-
-KEY = "revoked"
-"""The key in the section ``[acmectl]``: when this program revoked the certificate."""
 
 
 def known_revocations(services: Services, snapshots: Sequence[Snapshot]) -> dict[str, str]:
@@ -18,7 +17,7 @@ def known_revocations(services: Services, snapshots: Sequence[Snapshot]) -> dict
     del services
     found: dict[str, str] = {}
     for snapshot in snapshots:
-        when = snapshot.own.get(KEY)
+        when = snapshot.own.get(REVOKED)
         if isinstance(when, str):
             found[snapshot.name] = f"by acmectl on {when[:10]}"
     return found

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
 from acmectl.actions.accounts import choose_account
+from acmectl.actions.listing import REVOKED
 from acmectl.errors import ConfigError, LineageNotFound, ServerProblem
 from acmectl.events import Notice
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.keys import public_bytes_of
+from acmectl.pki.summary import summary
 from acmectl.storage.lineage import BrokenLineage
 
 if TYPE_CHECKING:
@@ -77,6 +79,9 @@ def revoke(services: Services, request: RevokeRequest) -> Revoked:
         if lineage is not None and _shall_delete(services, request, lineage.name):
             services.lineages.delete(lineage.name)
             deleted = lineage.name
+        elif lineage is not None and summary(lineage.read("cert")).serial == certificate.serial:
+            # Certificates of today name no OCSP responder, so renew relies on this note.
+            services.lineages.update_own(lineage.name, {REVOKED: services.clock.now().isoformat()})
         return Revoked(
             path=path, serial=certificate.serial, server=account.server, already=already, deleted=deleted
         )

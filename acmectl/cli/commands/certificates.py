@@ -55,7 +55,7 @@ def as_text(found: Listing, now: datetime, *, filtered: bool) -> str:
 
 def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
     expiry = certificate.not_after.strftime("%Y-%m-%d %H:%M:%S+00:00")
-    return [
+    lines = [
         f"  Certificate Name: {certificate.name}",
         f"    Serial Number: {certificate.serial:x}",
         f"    Key Type: {certificate.key_type}",
@@ -64,6 +64,11 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
         f"    Certificate Path: {certificate.fullchain_path}",
         f"    Private Key Path: {certificate.privkey_path}",
     ]
+    if certificate.pinned is not None:
+        lines.append(f"    Pinned Version: {certificate.pinned}")
+    if certificate.owed:
+        lines.append(f"    Deploy Hooks Owed: {', '.join(certificate.owed)}")
+    return lines
 
 
 def status(certificate: ListedCertificate, now: datetime) -> str:
@@ -93,6 +98,8 @@ def as_json(found: Listing, now: datetime) -> dict[str, object]:
                 "server": one.server,
                 "authenticator": one.authenticator,
                 "version": one.version,
+                "pinned": one.pinned,
+                "deploy_owed": list(one.owed),
                 "paths": {k: str(one.live_dir / f"{k}.pem") for k in ("cert", "chain", "fullchain", "privkey")},
             }
             for one in found.certificates
