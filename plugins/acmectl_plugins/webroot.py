@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import threading
+import time
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from acmectl.plugin.api import Authenticator, AuthorizationFailed, AuthorizationFailure, PluginError
@@ -31,8 +32,8 @@ _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _ATTEMPTS = 1000
-_PATIENCE = 100  # times 5 ms for another run to open up the directory that it has just made
-_STRIKES = 20  # refusals that may be of that kind though the directory is open when we look
+_STRIKES = 20  # refusals that another run's new directory may cause
+_NEW = 60.0  # seconds; a directory that has been closed for longer is meant to be
 _BY_EFFECTIVE_USER = os.access in os.supports_effective_ids
 # Marks a directory as made by acmectl, for whichever run is the last to need it.
 _MARK = "user.acmectl.created"
@@ -173,26 +174,21 @@ class Webroot(Authenticator):
 
     def _patiently(self, root: str, step: Callable[[], T]) -> T:
         """Do ``step``, again where another run has not opened up yet, or only just has, the directory that it made."""
-        strikes = 0
-        for _attempt in range(_PATIENCE):
+        for _strike in range(_STRIKES):
             try:
                 return step()
             except PermissionError:
-                if self._is_being_made(root):
-                    self.context.clock.sleep(0.005)
-                elif (strikes := strikes + 1) > _STRIKES:
-                    raise
+                self._open_up_what_is_new(root)
         return step()
 
-    def _is_being_made(self, root: str) -> bool:
-        """Whether a directory of ours is closed to us, as a umask of 0777 leaves it until its maker opens it up."""
+    def _open_up_what_is_new(self, root: str) -> None:
+        """A umask of 0777 closes a new directory to its own maker, who may be slow or dead before it opens it up."""
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             opened = stack.enter_context(_closing(os.open(root, _PLACE)))
             for part in self._below:
-                if not _is_open(part, opened):
-                    return True
+                if not _is_open(part, opened) and _is_new(part, opened):
+                    _open_up(part, opened)
                 opened = stack.enter_context(_closing(os.open(part, _PLACE | os.O_NOFOLLOW, dir_fd=opened)))
-        return False
 
     def _remove(self, root: str, token: str) -> None:
         def step() -> None:
@@ -311,6 +307,10 @@ def _is_open(part: str, parent: int) -> bool:
     found = os.stat(part, dir_fd=parent, follow_symlinks=False)
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     return not ours or found.st_mode & stat.S_IRWXU == stat.S_IRWXU
+
+
+def _is_new(part: str, parent: int) -> bool:
+    return abs(time.time() - os.stat(part, dir_fd=parent, follow_symlinks=False).st_ctime) < _NEW
 
 
 def _open_up(part: str, parent: int) -> None:

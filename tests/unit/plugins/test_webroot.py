@@ -178,6 +178,31 @@ def test_the_same_holds_where_directories_cannot_be_marked(tmp_path, monkeypatch
     assert webroot._unmarked
 
 
+def test_a_directory_that_a_dying_run_left_closed_is_opened_up(open_dir):
+    def work():
+        (open_dir / WELL_KNOWN).mkdir()
+        (open_dir / WELL_KNOWN).chmod(0)
+        one = plugin(open_dir)
+        one.check([TASK.identifier])
+        one.present([TASK])
+        return mode(open_dir / WELL_KNOWN)
+
+    assert as_another_user(work) == 0o755
+
+
+def test_a_directory_that_somebody_closed_long_ago_stays_closed(open_dir, monkeypatch):
+    monkeypatch.setattr(webroot, "_NEW", 0.0)
+
+    def work():
+        (open_dir / WELL_KNOWN).mkdir()
+        (open_dir / WELL_KNOWN).chmod(0o555)
+        return failure(plugin(open_dir)).reason, mode(open_dir / WELL_KNOWN)
+
+    reason, left = as_another_user(work)
+    assert "Permission denied" in reason
+    assert left == 0o555
+
+
 def _one_run(root, number, rounds, barrier, problems):
     os.umask((0o022, 0o077, 0o777, 0)[number % 4])
     try:
