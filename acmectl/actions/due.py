@@ -19,6 +19,7 @@ class Rule(StrEnum):
 
     FORCED = "forced"
     DRY_RUN = "dry-run"
+    RESUMED = "resumed"
     AUTORENEW_OFF = "autorenew-off"
     EXPIRED = "expired"
     REVOKED = "revoked"
@@ -46,13 +47,14 @@ def renewal_due(
     dry_run: bool = False,
     autorenew: bool = True,
     before_expiry: timedelta | None = None,
+    in_flight: bool = False,
     revoked: str | None = None,
     ari: AriState | None = None,
     wake_up: timedelta = timedelta(hours=12),
 ) -> Due:
     """Decide by the rules in their order; times are aware UTC.
 
-    ``revoked`` is how that is known, if it is. ``ari`` is what the CA suggests (RFC 9773); ``wake_up`` the time until the
+    ``in_flight``: an interrupted run has left an order behind, whose certificate may exist already. ``revoked`` is how that is known, if it is. ``ari`` is what the CA suggests (RFC 9773); ``wake_up`` the time until the
     next run. Without anything else, and only if the CA suggests nothing, a certificate is due when a third of its
     lifetime is left, or half when the whole is under ten days (Let's Encrypt's integration guide).
     """
@@ -60,6 +62,8 @@ def renewal_due(
         return Due(due=True, rule=Rule.FORCED, why="renewal was forced")
     if dry_run:
         return Due(due=True, rule=Rule.DRY_RUN, why="this is a dry run")
+    if in_flight:
+        return Due(due=True, rule=Rule.RESUMED, why="an order that an interrupted run had placed is finished")
     if not autorenew:
         return Due(due=False, rule=Rule.AUTORENEW_OFF, why="its renewal file says autorenew = False")
     if now >= not_after:

@@ -209,6 +209,7 @@ def _heal(services: Services, names: list[str]) -> bool:
 def survey(services: Services) -> list[Known]:
     """All lineages that can be read, as the decision needs them."""
     now = services.clock.now()
+    in_flight = frozenset(services.pending.names())
     found: list[Known] = []
     for lineage in services.lineages.all():
         if isinstance(lineage, BrokenLineage):
@@ -217,7 +218,7 @@ def survey(services: Services) -> list[Known]:
             certificate = summary(lineage.read("cert"))
         except StorageError:
             continue
-        due = _is_due(lineage, certificate, now)
+        due = lineage.name in in_flight or _is_due(lineage, certificate, now)
         found.append(Known(name=lineage.name, identifiers=certificate.identifiers, due=due))
     return found
 

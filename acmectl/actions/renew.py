@@ -123,13 +123,21 @@ def _judged(
     asked = [] if request.force or request.dry_run else [s for s in snapshots if s.autorenew and s.not_after > now]
     suggestions = ask(services, asked, workers=request.jobs, keep=not request.dry_run)
     revoked = known_revocations(services, asked) if asked else {}
-    return {
-        snapshot.name: (
-            _verdict(services, request, snapshot, now, suggestions.get(snapshot.name), revoked.get(snapshot.name)),
-            suggestions.get(snapshot.name),
+    in_flight = frozenset(services.pending.names())
+    judged: dict[str, tuple[Due, AriState | None]] = {}
+    for snapshot in snapshots:
+        ari = suggestions.get(snapshot.name)
+        due = _verdict(
+            services,
+            request,
+            snapshot,
+            now,
+            ari=ari,
+            revoked=revoked.get(snapshot.name),
+            in_flight=snapshot.name in in_flight,
         )
-        for snapshot in snapshots
-    }
+        judged[snapshot.name] = (due, ari)
+    return judged
 
 
 def _verdict(
@@ -137,8 +145,10 @@ def _verdict(
     request: RenewRequest,
     snapshot: Snapshot,
     now: datetime,
+    *,
     ari: AriState | None,
     revoked: str | None,
+    in_flight: bool,
 ) -> Due:
     interval = parse_before_expiry(snapshot.before_expiry) if snapshot.before_expiry is not None else None
     if snapshot.before_expiry is not None and interval is None:
@@ -152,6 +162,7 @@ def _verdict(
         dry_run=request.dry_run,
         autorenew=snapshot.autorenew,
         before_expiry=interval,
+        in_flight=in_flight,
         revoked=revoked,
         ari=ari,
         wake_up=request.wake_up,

@@ -42,7 +42,9 @@ def heal(layout: Layout, name: str) -> list[str]:
             _unlink(path)
             done.append(f"removed {path}, which an interrupted run had left behind")
         _undo_certbots_switch(places, done)
-        _roll_forward(conf, places, listing, done)
+        # A saved version of an order in flight goes live with its own renewal file, by whoever resumes the order.
+        in_flight = os.path.lexists(layout.pending(name) / "order.json")
+        _roll_forward(conf, places, listing, done, only_torn=in_flight)
         if listing.unfinished and _live_versions(places):
             archive.clear_unfinished(places.archive)
     return done
@@ -107,8 +109,12 @@ def _undo_certbots_switch(places: Places, done: list[str]) -> None:
     fsync_dir(directory)
 
 
-def _roll_forward(conf: RenewalConf, places: Places, listing: archive.ArchiveListing, done: list[str]) -> None:
+def _roll_forward(
+    conf: RenewalConf, places: Places, listing: archive.ArchiveListing, done: list[str], *, only_torn: bool
+) -> None:
     live = _live_versions(places)
+    if only_torn and len(set(live)) == 1 and len(live) == len(KINDS):
+        return
     pinned = conf.own.get(PINNED)
     if isinstance(pinned, int) and not isinstance(pinned, bool):
         candidates = [pinned] if pinned in listing.complete and set(live) != {pinned} else []
