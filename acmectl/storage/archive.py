@@ -14,7 +14,6 @@ from acmectl.storage.atomic import (
     read_file,
     stage_file,
     telling,
-    write_file,
 )
 from acmectl.storage.layout import KINDS, TEMPORARY_PREFIX
 
@@ -157,7 +156,7 @@ def is_sound(archive_dir: str, number: int) -> bool:
 def mark_unfinished(archive_dir: str) -> None:
     """Mark the directory as ours until its first version is live. Raises: StorageError."""
     with telling(f"write to {archive_dir}"):
-        write_file(f"{archive_dir}/{UNFINISHED}", b"", mode=0o600)
+        os.close(os.open(f"{archive_dir}/{UNFINISHED}", os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def clear_unfinished(archive_dir: str) -> None:

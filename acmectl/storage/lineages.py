@@ -202,10 +202,8 @@ class LineageStore:
         own = {key: value for key, value in {**conf.own, **values}.items() if value is not None}
         self.write_conf(name, replace(conf, own=own))
 
-    def update_notes(
-        self, name: str, values: Mapping[str, JsonValue], *, ari_retry_after: str | None = None
-    ) -> None:
-        """Like ``update_own``, with certbot's note of when ARI may be asked again. Raises: LineageNotFound, StorageError."""
+    def update_notes(self, name: str, values: Mapping[str, JsonValue], *, ari_retry_after: str | None = None) -> None:
+        """``update_own``, with certbot's note of when ARI may be asked again. Raises: LineageNotFound, StorageError."""
         conf, _ = read_conf(self.layout, name)
         own = {key: value for key, value in {**conf.own, **values}.items() if value is not None}
         ari = dict(conf.ari) if ari_retry_after is None else {**conf.ari, "ari_retry_after": ari_retry_after}

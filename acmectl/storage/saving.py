@@ -58,6 +58,9 @@ def save(layout: Layout, name: str, files: VersionFiles) -> int:
         listing = archive.scan(places.archive)
         if first and not listing.unfinished:
             archive.mark_unfinished(places.archive)
+        for path in listing.temporaries:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         number = listing.next_version
         archive.write_version(places.archive, number, files, archive.key_permissions(_older_key(places, listing)))
     except BaseException:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import LineageDamaged
 from acmectl.storage.archive import version_path
-from acmectl.storage.atomic import fsync_dir, is_real_dir, make_dir, remove_tree, telling, temporary_name, write_file
+from acmectl.storage.atomic import (
+    fsync_dir,
+    is_real_dir,
+    make_dir,
+    remove_tree,
+    stage_file,
+    telling,
+    temporary_name,
+    write_file,
+)
 from acmectl.storage.exchange import exchange
 from acmectl.storage.layout import KINDS
 
@@ -116,11 +125,13 @@ def _target(places: Places, kind: str, number: int) -> str:
 
 
 def _first_time(places: Places, targets: dict[str, str]) -> None:
-    if make_dir(places.live_root, 0o700) or not os.path.lexists(f"{places.live_root}/README"):
-        write_file(f"{places.live_root}/README", LIVE_README)
+    make_dir(places.live_root, 0o700)
     remove_tree(places.next_dir)
     os.mkdir(places.next_dir, 0o777)
     try:
+        if not os.path.lexists(f"{places.live_root}/README"):
+            # Staged in a directory that is this lineage's own, so that whoever heals it knows whose it is.
+            os.rename(stage_file(f"{places.next_dir}/README", LIVE_README), f"{places.live_root}/README")
         for kind, target in targets.items():
             os.symlink(target, f"{places.next_dir}/{kind}.pem")
         write_file(f"{places.next_dir}/README", README)
@@ -146,10 +157,12 @@ def _exchange(places: Places, targets: dict[str, str]) -> bool:
         if isinstance(error, _NoExchange) or (isinstance(error, OSError) and error.errno in _REFUSALS):
             return False
         raise
-    fsync_dir(places.live_root)
-    # The switch is done; what cannot be tidied now is tidied by the next run.
-    with suppress(OSError):
-        dispose(next_dir, places.live_dir)
+    try:
+        fsync_dir(places.live_root)
+    finally:
+        # The switch is done; what cannot be tidied now is tidied by the next run.
+        with suppress(OSError):
+            dispose(next_dir, places.live_dir)
     return True
 
 

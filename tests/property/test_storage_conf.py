@@ -12,7 +12,7 @@ from acmectl.storage.conf_lines import PlainConf, parse_plain
 from acmectl.storage.renewal_conf import RenewalConf, parse, render
 
 KEYS = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
-NASTY = st.text(st.sampled_from(list("ab %()s'\"#,=[]{}$\\\n\r\t:/-") + ["\x85", "\u2028", "\xa0", "é", "\x00", "\x1b"]))
+NASTY = st.text(st.sampled_from(list("ab %()s'\"#,=[]{}$\\\n\r\t:/-\x85\u2028\xa0é\x00\x1b")))
 TEXTS = st.one_of(st.text(st.characters(codec="utf-8")), NASTY)
 VALUES = st.one_of(TEXTS, st.lists(TEXTS, max_size=4))
 JSON = st.recursive(
@@ -23,8 +23,11 @@ JSON = st.recursive(
 NAMES = st.sampled_from(["a.test", "*.b.test", "::1", "192.0.2.1", "xn--bcher-kva.test", "_x.test"])
 
 TOKENS = st.sampled_from(
-    [*"ab='\"#, \t[]\n\n\n:$%", "key", "[x]", "[[y]]", "[renewalparams]", "'''", '"""', "\\", "é", "\u2028", "\x0b"]
-    + ["\r\n", "\xa0", "\ufeff", " = ", "a, b", "a,", "'q'", '"q"', "k1 = v\n", "k2 = ", "::1 = /x", "k3 = a 'b' c\n"]
+    [
+        *"ab='\"#, \t[]\n\n\n:$%\\é\u2028\x0b\xa0\ufeff",
+        *("key", "[x]", "[[y]]", "[renewalparams]", "'''", '"""', "\r\n", " = ", "a, b", "a,", "'q'", '"q"'),
+        *("k1 = v\n", "k2 = ", "::1 = /x", "k3 = a 'b' c\n"),
+    ]
 )
 FILES = st.lists(
     st.one_of(
@@ -87,10 +90,12 @@ def test_what_the_fast_reader_accepts_configobj_reads_to_the_same(text: str) -> 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_in_one_line(data: bytes) -> None:
+    message = ""
     try:
         parse(data, "x")
     except LineageDamaged as error:
-        assert error.message.isprintable()
+        message = error.message
+    assert message.isprintable()
 
 
 def _values(conf: PlainConf) -> tuple[object, object, object]:

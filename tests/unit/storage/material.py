@@ -73,7 +73,9 @@ def _certificate(
     )
 
 
-def issue(store: LineageStore, name: str, *names: str, versions: int = 1, params: dict[str, object] | None = None) -> None:
+def issue(
+    store: LineageStore, name: str, *names: str, versions: int = 1, params: dict[str, object] | None = None
+) -> None:
     """Store ``versions`` versions of a lineage, the last one live."""
     for serial in range(1, versions + 1):
         number = store.save(name, version_files(*(names or (name,)), serial=serial))

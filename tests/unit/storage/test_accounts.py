@@ -26,7 +26,9 @@ def accounts(layout: Layout) -> AccountStore:
     return AccountStore(layout)
 
 
-def save(accounts: AccountStore, server: str = SERVER, public: bytes = PUBLIC, uri: str = "https://ca.test/1") -> StoredAccount:
+def save(
+    accounts: AccountStore, server: str = SERVER, public: bytes = PUBLIC, uri: str = "https://ca.test/1"
+) -> StoredAccount:
     return accounts.save(
         server, key_jwk_json=KEY, public_pem=public, uri=uri, creation_dt=WHEN, creation_host="host.test"
     )
@@ -108,7 +110,9 @@ def test_an_old_registration_with_more_in_it_is_read(accounts: AccountStore) -> 
         ("meta.json", b"null"),
     ],
 )
-def test_a_broken_account_is_passed_over_with_a_reason(accounts: AccountStore, file: str, content: bytes | None) -> None:
+def test_a_broken_account_is_passed_over_with_a_reason(
+    accounts: AccountStore, file: str, content: bytes | None
+) -> None:
     good = save(accounts)
     bad = save(accounts, public=PUBLIC + b"other")
     (bad.directory / file).unlink()
@@ -146,7 +150,9 @@ def test_what_a_killed_run_left_is_swept_by_the_next_save(accounts: AccountStore
     assert [p.name for p in parent.iterdir()] == [saved.id]
 
 
-def test_removing_the_last_account_removes_the_empty_directory_of_its_ca(accounts: AccountStore, layout: Layout) -> None:
+def test_removing_the_last_account_removes_the_empty_directory_of_its_ca(
+    accounts: AccountStore, layout: Layout
+) -> None:
     one, two = save(accounts), save(accounts, public=b"two")
     accounts.remove(one)
     assert accounts.list(SERVER).accounts == (two,)
@@ -171,7 +177,9 @@ def test_the_first_apis_directory_is_linked_as_a_whole(accounts: AccountStore, l
     assert not accounts.link_earlier(V02)
 
 
-def test_each_account_is_linked_where_the_directory_holds_something_else(accounts: AccountStore, layout: Layout) -> None:
+def test_each_account_is_linked_where_the_directory_holds_something_else(
+    accounts: AccountStore, layout: Layout
+) -> None:
     old = save(accounts, server=V01)
     layout.accounts_dir(V02).mkdir(parents=True)
     (layout.accounts_dir(V02) / "broken").mkdir()

@@ -74,7 +74,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, call, full)
-    with pytest.raises(StorageError, match=r"^Cannot write it: No space left on device\.$") as caught, telling("write it"):
+    with (
+        pytest.raises(StorageError, match=r"^Cannot write it: No space left on device\.$") as caught,
+        telling("write it"),
+    ):
         write_file(tmp_path / "f", b"new")
     assert caught.value.hint
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"f": b"old"}

@@ -83,7 +83,7 @@ def test_a_deletion_that_was_interrupted_can_be_repeated(
 
     with monkeypatch.context() as patched:
         patched.setattr(deleting, "remove_tree", fail)
-        with pytest.raises(StorageError, match="Cannot delete the certificate a.test"):
+        with pytest.raises(StorageError, match=r"Cannot delete the certificate a\.test"):
             store.delete(NAME)
     assert store.names() == [NAME]
     store.delete(NAME)

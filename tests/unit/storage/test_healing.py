@@ -9,7 +9,8 @@ from acmectl.storage import healing
 from acmectl.storage.layout import KINDS, Layout
 from acmectl.storage.lineage import BrokenLineage, Lineage
 from acmectl.storage.lineages import LineageStore
-from tests.unit.storage.material import issue, linked, tree, version_files
+from acmectl.storage.renewal_conf import RenewalConf
+from tests.unit.storage.material import PARAMS, issue, linked, tree, version_files
 
 NAME = "a.test"
 
@@ -175,7 +176,7 @@ def test_remains_of_a_switch_are_removed(store: LineageStore, layout: Layout) ->
     (layout.archive(NAME) / ".acmectl-0123456789ab.tmp").write_bytes(b"half a key")
     assert len(store.open(NAME).healed) == 3
     assert not remains.exists()
-    assert not [p for p in layout.config_dir.rglob(".acmectl*")]
+    assert not list(layout.config_dir.rglob(".acmectl*"))
     assert (layout.live(NAME) / "README").exists()
     assert sound(store, 1)
 
@@ -193,9 +194,6 @@ def test_a_file_that_only_the_old_directory_has_comes_back(store: LineageStore, 
 
 
 def test_a_first_certificate_that_never_went_live_goes_live(store: LineageStore, layout: Layout) -> None:
-    from tests.unit.storage.material import PARAMS
-    from acmectl.storage.renewal_conf import RenewalConf
-
     store.save(NAME, version_files(NAME))
     store.write_conf(NAME, RenewalConf(params=PARAMS))
     remains = layout.live_root / f".acmectl.{NAME}"
@@ -205,7 +203,7 @@ def test_a_first_certificate_that_never_went_live_goes_live(store: LineageStore,
     (opened,) = store.open_all()
     assert isinstance(opened.lineage, Lineage)
     assert sound(store, 1)
-    assert not [p for p in layout.config_dir.rglob(".acmectl*")]
+    assert not list(layout.config_dir.rglob(".acmectl*"))
 
 
 def test_a_file_in_the_place_of_a_link_is_left_alone(store: LineageStore, layout: Layout) -> None:

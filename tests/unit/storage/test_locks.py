@@ -86,7 +86,9 @@ def lock_files(layout: Layout) -> list[Path]:
 
 def is_free(path: Path) -> bool:
     """Whether another process gets the lock. The file is not opened here: closing it would drop this process's lock."""
-    ended = subprocess.run([sys._base_executable, "-c", HOLDER, str(path)], input="\n\n", capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys._base_executable, "-c", HOLDER, str(path)], input="\n\n", capture_output=True, text=True
+    )
     return ended.stdout.startswith("held")
 
 
