@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
-from acmectl.errors import AcmectlError
+from acmectl.errors import AcmectlError, ConfigError
 from acmectl.pki.summary import looks_whole, summary
 from acmectl.storage.lineage import BrokenLineage
 
@@ -98,13 +98,17 @@ def _selected(lineages: LineageStore, cert_name: str | None) -> Iterator[Lineage
 
 def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineage:
     files = lineage.read_all()
-    if not looks_whole(files.cert, files.chain, files.fullchain, files.privkey):
+    try:
+        leaf = summary(files.cert)
+    except ConfigError:
+        leaf = None
+    if leaf is None or not looks_whole(files.cert, files.chain, files.fullchain, files.privkey, leaf=leaf):
         from acmectl.pki.chain import verify_lineage
 
         problem = verify_lineage(files.cert, files.chain, files.fullchain, files.privkey)
         if problem is not None:
             return BrokenLineage(name=lineage.name, path=lineage.conf_path, reason=f"{lineage.live_dir}: {problem}.")
-    certificate = summary(files.cert)
+    certificate = leaf or summary(files.cert)
     server = lineage.conf.text("server")
     flags = []
     if server is not None and "staging" in server:

@@ -33,7 +33,8 @@ def run(app: App) -> ExitCode:
     for broken in found.invalid:
         app.console.warning(f"{broken.path}: {broken.reason}")
     app.console.status(as_text(found, now, filtered=bool(identifiers or name)))
-    app.console.result("certificates", as_json(found, now))
+    if app.console.json:
+        app.console.result("certificates", as_json(found, now))
     return ExitCode.OK
 
 
