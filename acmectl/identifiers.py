@@ -114,7 +114,8 @@ def _check_labels(name: str, text: str) -> None:
         if label == "*":
             raise ConfigError(f"{_shown(text)} is not a domain name: '*' may only be the whole first label.")
         if not _LABEL.match(label):
-            raise ConfigError(f"{_shown(text)} is not a domain name: '{_shown(label, quote=False)}' is not a valid label.")
+            bad = _shown(label, quote=False)
+            raise ConfigError(f"{_shown(text)} is not a domain name: '{bad}' is not a valid label.")
 
 
 def _a_label_hint(name: str) -> str:
@@ -127,6 +128,6 @@ def _a_label_hint(name: str) -> str:
 def _shown(text: str, *, quote: bool = True) -> str:
     """Text safe for a terminal, shortened."""
     clean = "".join(c if c.isprintable() else "?" for c in text)
-    if len(clean) > 80:  # noqa: PLR2004 - what fits beside the rest of the message
+    if len(clean) > 80:
         clean = clean[:77] + "..."
     return f"'{clean}'" if quote else clean

@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from acmectl.errors import Interrupted
@@ -35,7 +35,7 @@ class Interrupts:
         os.set_blocking(self._write_end, False)
 
     def install(self) -> None:
-        """Take over SIGINT, SIGTERM, SIGHUP and SIGQUIT. A signal that the parent ignores (nohup) stays ignored."""
+        """Take over SIGINT, SIGTERM, SIGHUP and SIGQUIT. A signal that the parent ignores (nohup) stays so."""
         for signum in SIGNALS:
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self._handle)
@@ -49,10 +49,8 @@ class Interrupts:
         """Ask the program to stop, as if the signal ``signum`` had come."""
         if self._signum is None:
             self._signum = signum
-        try:
+        with suppress(BlockingIOError):  # the pipe is full, so every sleeper is awake already
             os.write(self._write_end, b"!")
-        except BlockingIOError:  # the pipe is full, so every sleeper is awake already
-            pass
 
     @property
     def signum(self) -> int | None:
@@ -95,7 +93,7 @@ class Interrupts:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Around a blocking call in the main thread (prompt, waiting for a process, network): a signal raises at once."""
+        """Around a blocking call in the main thread (prompt, process, network): a signal raises at once."""
         if threading.current_thread() is not threading.main_thread() or self._shield_depth:
             yield
             return

@@ -29,8 +29,8 @@ def run_each(
     """Call ``function`` once per item, at most ``workers`` at a time, and give results or exceptions in item order.
 
     A single item, or ``workers=1``, runs in the calling thread. Threads are daemons: when a signal arrives while the
-    main thread waits here (with ``interrupts``), Interrupted is raised; calls under way get ``finish`` seconds to come to
-    their own end (they see the signal too) before they are abandoned.
+    main thread waits here (with ``interrupts``), Interrupted is raised; calls under way get ``finish`` seconds to
+    come to their own end (they see the signal too) before they are abandoned.
     """
     if len(items) <= 1 or workers <= 1:
         return [_outcome(function, item) for item in items]

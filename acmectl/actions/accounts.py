@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
-from acmectl.acme.status import AccountStatus
 from acmectl.errors import Aborted, ConfigError, ServerProblem
 from acmectl.events import AccountRegistered, Notice
 
@@ -164,7 +163,10 @@ def unregister(services: Services, request: AccountRequest) -> StoredAccount:
             if error.problem.code not in _GONE:
                 raise
             services.observe(
-                Notice(text=f"The CA does not accept the account any more ({error.problem.detail}); deleted here.", level="warning")
+                Notice(
+                    text=f"The CA does not accept the account any more ({error.problem.detail}); deleted here.",
+                    level="warning",
+                )
             )
         services.accounts.remove(stored)
         return stored
@@ -218,9 +220,7 @@ def _agree(services: Services, request: AccountRequest, meta: DirectoryMeta) -> 
 def _email(services: Services, request: AccountRequest) -> tuple[str, ...]:
     email = request.email
     if not email and not request.without_email and services.person.interactive:
-        email = _split(
-            services.person.ask("E-mail address for the account (empty: none)", flag="--email", default="")
-        )
+        email = _split(services.person.ask("E-mail address for the account (empty: none)", flag="--email", default=""))
     check_email(email)
     return email
 

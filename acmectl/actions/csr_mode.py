@@ -64,7 +64,8 @@ def obtain_for_csr(
     missing = [str(name) for name in request.identifiers if name not in csr.identifiers]
     if missing:
         raise ConfigError(
-            f"The request {request.csr_path} does not have {', '.join(missing)}.", hint="Leave -d out, or make a new CSR."
+            f"The request {request.csr_path} does not have {', '.join(missing)}.",
+            hint="Leave -d out, or make a new CSR.",
         )
     with services.lock():
         wanted = complete(csr.identifiers)
@@ -74,9 +75,7 @@ def obtain_for_csr(
         return _issue(services, wanted, csr, places)
 
 
-def _issue(
-    services: Services, wanted: CertificateRequest, csr: CsrInfo, places: dict[str, Path]
-) -> CsrResult:
+def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places: dict[str, Path]) -> CsrResult:
     solver = make_authenticator(services, wanted)
     account = open_account(services, wanted.account)
     solver.plugin.check(csr.identifiers)
@@ -106,9 +105,7 @@ def _issue(
     )
     if not chains:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)
-    issued = checked_chain(
-        services, chains, wanted.preferred_chain, csr.spki, csr.identifiers, quiet=wanted.dry_run
-    )
+    issued = checked_chain(services, chains, wanted.preferred_chain, csr.spki, csr.identifiers, quiet=wanted.dry_run)
     if wanted.dry_run:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)
     contents = {"cert": issued.leaf, "chain": issued.chain, "fullchain": issued.fullchain}

@@ -76,9 +76,7 @@ class HookRunner:
         _raise_if_failed(result, name, command, self._timeout)
         return result.output.strip()
 
-    def run_checked(
-        self, command: str, *, name: str, env: Mapping[str, str], timeout: float | None = None
-    ) -> None:
+    def run_checked(self, command: str, *, name: str, env: Mapping[str, str], timeout: float | None = None) -> None:
         """Run ``command`` by /bin/sh; ``timeout`` in seconds, the runner's own if None. Raises: HookFailed."""
         timeout = self._timeout if timeout is None else timeout
         result = self._run(["/bin/sh", "-c", command], command, name, env, timeout)
@@ -95,12 +93,10 @@ class HookRunner:
         """Run ``command`` by /bin/sh and say how it ended. Raises: HookFailed when it cannot be started."""
         return self._run(["/bin/sh", "-c", command], command, name, env, self._timeout)
 
-    def _run(
-        self, argv: Sequence[str], command: str, name: str, env: Mapping[str, str], timeout: float
-    ) -> HookResult:
+    def _run(self, argv: Sequence[str], command: str, name: str, env: Mapping[str, str], timeout: float) -> HookResult:
         environment = {**self._environ, **env, "PATH": search_path(self._environ)}
         try:
-            process = subprocess.Popen(  # noqa: S603 - hooks are the administrator's own commands
+            process = subprocess.Popen(
                 argv,
                 env=environment,
                 stdin=None if self._attended else subprocess.DEVNULL,
@@ -155,11 +151,11 @@ class HookRunner:
             else:
                 status = message
                 deadline = self._clock.monotonic() + _DRAIN
-        return HookResult(status=status if status is not None else -signal.SIGKILL, output="\n".join(output), timed_out=timed_out)
+        return HookResult(
+            status=status if status is not None else -signal.SIGKILL, output="\n".join(output), timed_out=timed_out
+        )
 
-    def _next(
-        self, messages: queue.SimpleQueue[_Line | int | None], deadline: float
-    ) -> _Line | int | None:
+    def _next(self, messages: queue.SimpleQueue[_Line | int | None], deadline: float) -> _Line | int | None:
         """The next message. Raises: queue.Empty at the deadline, Interrupted."""
         if threading.current_thread() is threading.main_thread():
             with self._interrupts.interruptible():

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from acmectl.actions import ledger as deploy_ledger
 from acmectl.actions.accounts import open_account
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
 from acmectl.actions.due import parse_before_expiry, renewal_due
-from acmectl.actions import ledger as deploy_ledger
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.version import Target, announce, issue_version
@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obtained:
-    """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail although the certificate is kept.
+    """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail, though the certificate is kept.
 
     ``owed`` are deploy hooks of an earlier run that have not succeeded yet.
     """

@@ -70,7 +70,9 @@ def renew(
         renewer = Renewer(services, complete, keep_notes=not request.dry_run)
         try:
             outcome = Renewals(
-                results=_results(services, request, found, renewer), dry_run=request.dry_run, attempted=renewer.attempted
+                results=_results(services, request, found, renewer),
+                dry_run=request.dry_run,
+                attempted=renewer.attempted,
             )
             report(outcome)
         finally:
@@ -89,9 +91,7 @@ def _results(
     debts: list[tuple[Snapshot, Due]] = []
     for one in found:
         if isinstance(one, BrokenLineage):
-            results[one.name] = LineageResult(
-                name=one.name, path=one.path, ending=Ending.PARSEFAIL, why=one.reason
-            )
+            results[one.name] = LineageResult(name=one.name, path=one.path, ending=Ending.PARSEFAIL, why=one.reason)
             continue
         due, ari = judged[one.name]
         backoff = Backoff.from_json(one.own.get("backoff"))
@@ -207,9 +207,7 @@ def _put_off(snapshot: Snapshot, due: Due, backoff: Backoff) -> LineageResult:
     )
 
 
-def _deploys(
-    request: RenewRequest, renewer: Renewer, snapshot: Snapshot, result: LineageResult
-) -> LineageResult:
+def _deploys(request: RenewRequest, renewer: Renewer, snapshot: Snapshot, result: LineageResult) -> LineageResult:
     """The result once the deploy hooks that an earlier run left owed have been run, dropped or put off."""
     owed = Owed.from_json(snapshot.own.get(DEPLOY))
     if owed is None:

@@ -1,4 +1,4 @@
-"""The renewal of one lineage, in whatever thread, and what is shared between them: accounts, hooks, exclusive plugins."""
+"""The renewal of one lineage, in whatever thread, and what lineages share: accounts, hooks, exclusive plugins."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Renewer:
     def settle(
         self, snapshot: Snapshot, owed: Owed, *, forget: bool, now_whatever: bool
     ) -> tuple[Owed, list[HookFailed]]:
-        """Run the deploy hooks that are owed, if it is time; what is owed then, and what failed. Raises: Interrupted."""
+        """Run the deploy hooks that are owed, if it is time; what is left, and what failed. Raises: Interrupted."""
         services = self._services
         ledger = Ledger(services.lineages, snapshot.name, owed)
         try:
@@ -125,7 +125,8 @@ class Renewer:
             identifiers = summary(lineage.read("cert")).identifiers
             commands = self._complete(lineage.conf, identifiers, lineage.conf_path).hooks
             for gone in set(owed.hooks) - set(self._session.deploy_commands(commands)):
-                services.observe(Notice(text=f"{snapshot.name}: the deploy hook {gone} is no longer there; it is dropped."))
+                text = f"{snapshot.name}: the deploy hook {gone} is no longer there; it is dropped."
+                services.observe(Notice(text=text))
                 ledger.settle(gone)
             failures = self._session.deploy(
                 commands, lineage.live_dir, identifiers, only=ledger.owed.hooks, succeeded=ledger.settle
@@ -182,4 +183,3 @@ class Renewer:
             self._services.lineages.update_notes(snapshot.name, {"backoff": backoff.to_json()})
         except StorageError as problem:
             self._services.observe(Notice(text=problem.message, level="warning"))
-

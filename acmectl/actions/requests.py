@@ -93,4 +93,4 @@ class CertificateRequest:
 
 
 Complete = Callable[["RenewalConf | None", "tuple[Identifier, ...]"], CertificateRequest]
-"""Makes the request for one lineage and its names: what was given now, over what its renewal file holds (None: new)."""
+"""Makes the request for one lineage and its names: what was given now, over its renewal file (None: new)."""

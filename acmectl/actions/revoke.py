@@ -67,7 +67,9 @@ def revoke(services: Services, request: RevokeRequest) -> Revoked:
             path = request.cert_path
             lineage = _lineage_of(services, path)
         else:
-            raise ConfigError("revoke needs to know which certificate is meant.", hint="Give --cert-name or --cert-path.")
+            raise ConfigError(
+                "revoke needs to know which certificate is meant.", hint="Use --cert-name or --cert-path."
+            )
         stored_server = lineage.conf.text("server") if lineage is not None else None
         account = request.account
         if stored_server is not None and not request.server_given:
@@ -82,9 +84,7 @@ def revoke(services: Services, request: RevokeRequest) -> Revoked:
         elif lineage is not None and summary(lineage.read("cert")).serial == certificate.serial:
             # Certificates of today name no OCSP responder, so renew relies on this note.
             services.lineages.update_own(lineage.name, {REVOKED: services.clock.now().isoformat()})
-        return Revoked(
-            path=path, serial=certificate.serial, server=account.server, already=already, deleted=deleted
-        )
+        return Revoked(path=path, serial=certificate.serial, server=account.server, already=already, deleted=deleted)
 
 
 def _revoke_at(
@@ -131,7 +131,10 @@ def _lineage_of(services: Services, path: Path) -> Lineage | None:
     for lineage in services.lineages.all():
         if isinstance(lineage, BrokenLineage):
             continue
-        if path.absolute() in (lineage.cert_path, lineage.fullchain_path) or real.parent == lineage.archive_dir.resolve():
+        if (
+            path.absolute() in (lineage.cert_path, lineage.fullchain_path)
+            or real.parent == lineage.archive_dir.resolve()
+        ):
             return lineage
     return None
 

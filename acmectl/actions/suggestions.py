@@ -31,9 +31,7 @@ def remembered(snapshot: Snapshot) -> AriState | None:
     return AriState.from_json(snapshot.own.get(KEY), snapshot.cert_id)
 
 
-def ask(
-    services: Services, snapshots: Sequence[Snapshot], *, workers: int, keep: bool
-) -> dict[str, AriState]:
+def ask(services: Services, snapshots: Sequence[Snapshot], *, workers: int, keep: bool) -> dict[str, AriState]:
     """Renewal information of ``snapshots`` by lineage name: asked now where it is time to, else as remembered.
 
     With ``keep`` the answers are written to the renewal files. Failures are noted and never raised.
@@ -118,7 +116,7 @@ class _Asker:
         except AcmectlError as error:
             self.troubles.setdefault(server, f"{snapshot.name}: {error.message}")
             return state.unanswered(self._now, temporary=False)
-        return state.answered(info, self._now, random.random)  # noqa: S311 - spreads load, keeps no secret
+        return state.answered(info, self._now, random.random)
 
 
 def as_json(state: AriState | None) -> Mapping[str, object] | None:

@@ -227,9 +227,7 @@ def _draft(
             key_request=key_request,
         ):
             record = found.record
-            return Draft(
-                key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record
-            )
+            return Draft(key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record)
     key_pem = reused if reused is not None else generate_key(request.key.spec)
     csr_der = make_csr(key_pem, target.identifiers, must_staple=request.must_staple)
     return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)

@@ -121,8 +121,8 @@ class Authorizer:
         if chosen is None or chosen.token is None:
             raise PluginError(
                 f"{identifier}: the CA offers {_listed(offered)}; "
-                f"authenticator {solver.name} can do {_listed(ranked) if ranked else 'none of the preferred challenges'}.",
-                hint="A wildcard needs a DNS authenticator." if identifier.is_wildcard else "Choose another authenticator.",
+                f"authenticator {solver.name} can do {_listed(ranked) if ranked else 'none that is preferred'}.",
+                hint="A wildcard needs dns-01." if identifier.is_wildcard else "Choose another authenticator.",
                 identifier=identifier,
             )
         task = ChallengeTask(
@@ -218,9 +218,7 @@ class Authorizer:
         if check is not None:
             with self.interrupts.interruptible():
                 findings = check.findings([job.task.identifier for _, job in bad])
-        raise AuthorizationFailed(
-            tuple(_failure(state, job, findings.get(job.task.identifier)) for state, job in bad)
-        )
+        raise AuthorizationFailed(tuple(_failure(state, job, findings.get(job.task.identifier)) for state, job in bad))
 
     def _clean_up(self, presented: Sequence[tuple[NamedAuthenticator, list[ChallengeTask]]]) -> None:
         with self.interrupts.shielded():

@@ -39,7 +39,8 @@ def issue(
 ) -> tuple[bytes, ...]:
     """The chains (PEM, the CA's default first, then alternates if asked for) of one new certificate.
 
-    Empty when ``policy.finalize`` is off. Raises: AuthorizationFailed, AcmeError, PluginError, ConfigError, Interrupted.
+    Empty when ``policy.finalize`` is off. Raises: AuthorizationFailed, AcmeError, PluginError, ConfigError,
+    Interrupted.
     """
     ca_time = CaTime(policy.timeout, clock)
     authorizer = Authorizer(
@@ -86,7 +87,7 @@ def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, obser
         # RFC 9773 section 5: a CA may refuse the predecessor, and the whole order with it.
         if request.replaces is None or not (error.status == _CONFLICT or error.problem.code in _REFUSES_REPLACES):
             raise
-        observe(Notice(text=f"The CA does not take the order as a replacement ({error.problem.detail}); ordering anew."))
+        observe(Notice(text=f"The CA takes no order as a replacement ({error.problem.detail}); ordering anew."))
         order = place(None)
     if order.status is OrderStatus.INVALID:
         raise order_refused(order)

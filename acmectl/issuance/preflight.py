@@ -108,7 +108,10 @@ def _get(parts: SplitResult, timeout: float) -> tuple[int, str | None, bytes]:
     if parts.scheme == "https":
         # Like the CA, which does not verify the certificate of a server that may only be about to get one.
         connection = http.client.HTTPSConnection(
-            host, parts.port or 443, timeout=timeout, context=ssl._create_unverified_context()  # noqa: S323
+            host,
+            parts.port or 443,
+            timeout=timeout,
+            context=ssl._create_unverified_context(),  # noqa: S323
         )
     else:
         connection = http.client.HTTPConnection(host, parts.port or 80, timeout=timeout)

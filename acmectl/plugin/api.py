@@ -181,7 +181,7 @@ class Authenticator(ABC):
         self.settings = options
         self.context = context
 
-    def check(self, identifiers: Sequence[Identifier]) -> None:
+    def check(self, identifiers: Sequence[Identifier]) -> None:  # noqa: B027 - doing nothing is a good answer
         """Say before the order what could not work (a missing directory, a busy port). Raises: PluginError."""
 
     @abstractmethod
@@ -192,13 +192,13 @@ class Authenticator(ABC):
         MUST be in place then); PluginError when nothing could be done at all.
         """
 
-    def wait(self, tasks: Sequence[ChallengeTask]) -> None:
+    def wait(self, tasks: Sequence[ChallengeTask]) -> None:  # noqa: B027 - likewise
         """Block until the CA can see the answers. Raises: PluginError."""
 
     @abstractmethod
     def clean_up(self, tasks: Sequence[ChallengeTask]) -> None:
         """Take the answers away. MUST be idempotent and MUST NOT need that ``present`` got to them."""
 
-    def failure_hint(self, task: ChallengeTask) -> str | None:
+    def failure_hint(self, task: ChallengeTask) -> str | None:  # noqa: ARG002 - for those who override it
         """What a person should check when the CA refused ``task``; one line."""
         return None

@@ -37,7 +37,7 @@ def report(app: App, done: Obtained) -> None:
         console.frame(f"Nothing was done: the certificate {done.name} is kept; it expires on {when}.")
         if done.owed:
             console.error(
-                f"The certificate {done.name} is kept, but deploy hooks of it have not succeeded yet: {', '.join(done.owed)}",
+                f"{done.name} is kept, but deploy hooks of it have not succeeded yet: {', '.join(done.owed)}",
                 hint="acmectl renew runs them again; renew --forget-deploy drops them.",
             )
         return

@@ -44,7 +44,11 @@ def run(app: App) -> ExitCode:
         lines = ["", "The certificate was obtained."]
         lines += [f"{_LABELS[kind]}{path}" for kind, path in done.written.items()]
         lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
-        lines.append("\nNEXT STEPS:\n- A certificate for a CSR is not renewed by itself; run this again before it expires.")
+        lines += [
+            "",
+            "NEXT STEPS:",
+            "- A certificate for a CSR is not renewed by itself; run this again before it expires.",
+        ]
         app.console.status("\n".join(lines))
     if done.printed and not app.console.json:
         app.console.payload(done.printed)

@@ -36,7 +36,7 @@ def run(app: App) -> ExitCode:
             f"Distribution: {one.distribution} {one.version}",
             "",
         ]
-    if len(lines) == 2:  # noqa: PLR2004 - the rule alone
+    if len(lines) == 2:
         lines.append("There are none.")
     lines.append(RULE)
     app.console.status("\n".join(lines))

@@ -96,7 +96,9 @@ def test_when_a_certificate_is_due_by_its_instant() -> None:
     assert not AriState(cert_id="x").is_due(NOW, NOW + DAY)
 
 
-def simulate(lifetime: timedelta, every: timedelta, jitter: timedelta, days: int, rng: random.Random) -> tuple[int, int]:
+def simulate(
+    lifetime: timedelta, every: timedelta, jitter: timedelta, days: int, rng: random.Random
+) -> tuple[int, int]:
     """Renewals inside the window and in all, by Boulder's rule for windows, waking up ``every`` with ``jitter``."""
     inside = total = 0
     now = NOW

@@ -106,7 +106,11 @@ TABLE = [
         ("ask", Doubt.CHANGE_NAMES, "a.example", "c.example"),
     ),
     # --duplicate is ignored when --cert-name names a lineage that is there
-    (wanted("a.example b.example", cert_name="a.example", duplicate=True, keep_until_expiring=True), [FRESH], ("keep", "a.example")),
+    (
+        wanted("a.example b.example", cert_name="a.example", duplicate=True, keep_until_expiring=True),
+        [FRESH],
+        ("keep", "a.example"),
+    ),
     # a subset by name also asks
     (wanted("a.example", cert_name="a.example"), [FRESH], ("ask", Doubt.CHANGE_NAMES, "a.example", "a.example")),
     # a lineage whose certificate names nothing never counts as a subset

@@ -22,7 +22,13 @@ DAY = timedelta(days=1)
 
 @pytest.mark.parametrize(
     ("lifetime", "due_at"),
-    [(90 * DAY, 60 * DAY), (64 * DAY, 64 * DAY * 2 / 3), (45 * DAY, 30 * DAY), (160 * HOUR, 80 * HOUR), (10 * DAY, 10 * DAY * 2 / 3)],
+    [
+        (90 * DAY, 60 * DAY),
+        (64 * DAY, 64 * DAY * 2 / 3),
+        (45 * DAY, 30 * DAY),
+        (160 * HOUR, 80 * HOUR),
+        (10 * DAY, 10 * DAY * 2 / 3),
+    ],
 )
 def test_a_third_of_the_lifetime_or_half_of_a_short_one_decides(lifetime: timedelta, due_at: timedelta) -> None:
     assert verdict(lifetime, due_at - timedelta(seconds=1)) == (False, Rule.LIFETIME)
@@ -48,7 +54,15 @@ def test_the_instant_is_told_for_what_is_not_due_yet() -> None:
 
 @pytest.mark.parametrize(
     ("text", "interval"),
-    [("30", 30 * DAY), ("3 weeks", 21 * DAY), ("200d", 200 * DAY), ("12 hours", 12 * HOUR), ("soon", None), ("", None), ("-3", None)],
+    [
+        ("30", 30 * DAY),
+        ("3 weeks", 21 * DAY),
+        ("200d", 200 * DAY),
+        ("12 hours", 12 * HOUR),
+        ("soon", None),
+        ("", None),
+        ("-3", None),
+    ],
 )
 def test_renew_before_expiry_is_read_as_days_or_an_interval(text: str, interval: timedelta | None) -> None:
     assert parse_before_expiry(text) == interval

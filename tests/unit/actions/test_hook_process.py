@@ -73,7 +73,7 @@ def test_a_hook_is_over_when_its_process_ends_though_a_child_keeps_the_output_op
 
 def test_a_hook_that_runs_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
     bench = Bench(timeout=0.3)
-    with pytest.raises(HookFailed, match="longer than 0.3 seconds"):
+    with pytest.raises(HookFailed, match=r"longer than 0\.3 seconds"):
         bench.runner(f"sleep 600 & echo $! > {tmp_path}/pid; wait", name="x", env={})
     child = int((tmp_path / "pid").read_text())
     assert not _runs(child)
@@ -171,7 +171,9 @@ def test_post_hooks_know_what_was_renewed_and_what_failed(hooks: Path) -> None:
     bench = Bench()
     session = _session(bench, hooks)
     session.before(HookCommands(post='echo "$RENEWED_DOMAINS|$FAILED_DOMAINS"'))
-    session.finish(renewed=[Identifier.dns("a.example")], failed=[Identifier.dns("b.example"), Identifier.dns("c.example")])
+    session.finish(
+        renewed=[Identifier.dns("a.example")], failed=[Identifier.dns("b.example"), Identifier.dns("c.example")]
+    )
     assert bench.lines() == ["a.example|b.example c.example"]
 
 
@@ -203,7 +205,11 @@ def test_long_lists_of_names_end_at_a_whole_name() -> None:
 
 @pytest.mark.parametrize(
     ("command", "message"),
-    [("", "--pre-hook is empty"), ("/no/such/program x", "was not found"), ("no-such-program-anywhere", "was not found")],
+    [
+        ("", "--pre-hook is empty"),
+        ("/no/such/program x", "was not found"),
+        ("no-such-program-anywhere", "was not found"),
+    ],
 )
 def test_a_command_that_cannot_be_executed_is_refused_by_name(command: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
