@@ -223,6 +223,8 @@ class Acmectl:
             yield run
         finally:
             run.kill()
+            # The hook has a session of its own: it ends when its input does.
+            os.close(os.open(wait, os.O_WRONLY))
             ready.unlink()
             wait.unlink()
 
