@@ -41,7 +41,7 @@ UNDERSTOOD = [
     ("--cert-name=renew delete", "delete", {"cert_name": "renew"}),
     ("-drenew", "certonly", {"domains": ("renew",)}),
     ("--deploy-hook renew certonly", "certonly", {"deploy_hook": "renew"}),
-    ("-- certonly", "certonly", {}),
+    ("-- renew", "renew", {}),
     # Several names.
     ("-d a.example -d b.example", "certonly", {"domains": ("a.example", "b.example")}),
     ("-d a.example,b.example", "certonly", {"domains": ("a.example", "b.example")}),
