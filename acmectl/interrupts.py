@@ -68,7 +68,7 @@ class Interrupts:
             raise Interrupted(self._signum)
 
     def wait(self, seconds: float) -> None:
-        """Sleep for ``seconds``; raise ``Interrupted`` as soon as a signal comes, unless this thread is shielded."""
+        """Sleep for ``seconds``. Raises: Interrupted as soon as a signal comes, unless this thread is shielded."""
         self.check()
         if self._shield_depth:
             select.select([], [], [], max(0.0, seconds))
@@ -79,8 +79,8 @@ class Interrupts:
     def wait_readable(self, descriptor: int, seconds: float | None) -> bool:
         """Wait until ``descriptor`` can be read; False when ``seconds`` are over first.
 
-        Works in any thread, which ``interruptible`` does not. Raises: Interrupted as soon as a signal comes, unless this
-        thread is shielded.
+        Works in any thread, which ``interruptible`` does not. Raises: Interrupted as soon as a signal comes, unless
+        this thread is shielded.
         """
         self.check()
         watch = select.poll()

@@ -116,7 +116,8 @@ class BudgetedTransport:
 
 def _endpoint(path: str) -> str:
     """The part of a path that is the same for all resources of a kind, as CAs lay out their URLs."""
-    return "/".join(path.split("/")[:3]) if path.startswith("/acme/") else path.split("/", 2)[1] if "/" in path else path
+    parts = path.split("/")
+    return "/".join(parts[:3]) if path.startswith("/acme/") else "/".join(parts[:2])
 
 
 def _by_host(limits: tuple[Limit, ...]) -> dict[str, list[Limit]]:

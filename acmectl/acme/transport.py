@@ -69,7 +69,8 @@ class _BoundedSocket(ssl.SSLSocket):
                 self.settimeout(left)
         interrupts: Interrupts | None = getattr(_exchange, "interrupts", None)
         # In threads other than the main one nothing else would end a read when a signal comes.
-        if interrupts is not None and not self.pending() and not interrupts.wait_readable(self.fileno(), self.gettimeout()):
+        waits = interrupts is not None and not self.pending()
+        if waits and interrupts and not interrupts.wait_readable(self.fileno(), self.gettimeout()):
             raise TimeoutError("timed out")
         return super().recv_into(*args, **kwargs)
 

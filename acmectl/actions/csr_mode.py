@@ -57,15 +57,15 @@ def obtain_for_csr(
 ) -> CsrResult:
     """Obtain a certificate for the CSR and write it.
 
-    Raises: ConfigError, UsageError for an unreadable CSR, and, before an order is spent, StorageError for an output file
-    that exists; what issue() raises.
+    Raises: ConfigError, UsageError for an unreadable CSR, and, before an order is spent, StorageError for an output
+    file that exists; what issue() raises.
     """
     csr = read_csr(_read(request.csr_path))
     missing = [str(name) for name in request.identifiers if name not in csr.identifiers]
     if missing:
         raise ConfigError(
             f"The request {request.csr_path} does not have {', '.join(missing)}.",
-            hint="Leave -d out, or make a new CSR.",
+            hint="Leave -d out, or make a CSR.",
         )
     with services.lock():
         wanted = complete(csr.identifiers)

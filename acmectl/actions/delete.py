@@ -20,7 +20,10 @@ class ChooseMany(Protocol):
 
 
 def delete(services: Services, name: str | None, *, choose_many: ChooseMany) -> list[Deleted]:
-    """Remove the lineage ``name``, or those that are picked. Raises: LineageNotFound, ConfigError, Aborted, StorageError."""
+    """Remove the lineage ``name``, or those that are picked.
+
+    Raises: LineageNotFound, ConfigError, Aborted, StorageError.
+    """
     with services.lock():
         names = [name] if name is not None else _picked(services, choose_many)
         what = "the certificate " + ", ".join(names)

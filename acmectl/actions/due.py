@@ -54,9 +54,10 @@ def renewal_due(
 ) -> Due:
     """Decide by the rules in their order; times are aware UTC.
 
-    ``in_flight``: an interrupted run has left an order behind, whose certificate may exist already. ``revoked`` is how that is known, if it is. ``ari`` is what the CA suggests (RFC 9773); ``wake_up`` the time until the
-    next run. Without anything else, and only if the CA suggests nothing, a certificate is due when a third of its
-    lifetime is left, or half when the whole is under ten days (Let's Encrypt's integration guide).
+    ``in_flight``: an interrupted run has left an order behind, whose certificate may exist already. ``revoked`` is how
+    that is known, if it is. ``ari`` is what the CA suggests (RFC 9773); ``wake_up`` the time until the next run.
+    Without anything else, and only if the CA suggests nothing, a certificate is due when a third of its lifetime is
+    left, or half when the whole is under ten days (Let's Encrypt's integration guide).
     """
     if forced:
         return Due(due=True, rule=Rule.FORCED, why="renewal was forced")

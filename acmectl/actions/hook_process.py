@@ -171,10 +171,8 @@ class HookRunner:
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         _signal(process, signal.SIGTERM, group=not self._attended)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=_GRACE)
-        except subprocess.TimeoutExpired:
-            pass
         # The shell may be gone while its children live on: the whole group is ended either way.
         _signal(process, signal.SIGKILL, group=not self._attended)
 

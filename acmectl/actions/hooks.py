@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.hook_process import search_path
@@ -13,7 +14,6 @@ from acmectl.errors import ConfigError, HookFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
-    from pathlib import Path
 
     from acmectl.actions.hook_process import HookRunner
     from acmectl.identifiers import Identifier
@@ -47,7 +47,7 @@ def validate_command(command: str, flag: str, environ: Mapping[str, str]) -> Non
         raise ConfigError(f"{flag} is empty.", hint=f"Leave {flag} out, or give it a command.")
     if shutil.which(words[0], path=search_path(environ)) is not None:
         return
-    if os.path.exists(words[0]):
+    if Path(words[0]).exists():
         raise ConfigError(f"{flag}: {words[0]} exists but is not executable.", hint=f"chmod +x {words[0]}")
     raise ConfigError(
         f"{flag}: the command {words[0]} was not found.",
@@ -65,7 +65,10 @@ def directory_hooks(directory: Path) -> list[Path]:
 
 
 class HookSession:
-    """The hooks of one run, one at a time whatever the thread. A pre hook runs once per command; post hooks are queued and run at the end, each once."""
+    """The hooks of one run, one at a time whatever the thread.
+
+    A pre hook runs once per command; post hooks are queued and run at the end, each once.
+    """
 
     def __init__(self, runner: HookRunner, hooks_dir: Callable[[str], Path]) -> None:
         """``hooks_dir`` gives the directory for ``pre``, ``deploy`` or ``post``."""

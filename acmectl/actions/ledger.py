@@ -1,4 +1,4 @@
-"""The deploy ledger: per lineage and version, which deploy hooks are still owed, kept in the renewal file's own section.
+"""The deploy ledger: per lineage and version, which deploy hooks are owed, kept in the renewal file's own section.
 
 It is written before a version goes live, so a run that dies before or in a hook leaves the debt behind; each hook that
 succeeds is struck off at once, so none runs twice for one version.

@@ -67,7 +67,8 @@ class AuthenticatorRequest:
 class CertificateRequest:
     """Everything about one issuance except the identifiers and the lineage.
 
-    ``finalize`` is False for a dry run against a CA that would issue for real. ``params`` is what ``[renewalparams]`` will hold; ``own`` what the section ``[acmectl]`` will.
+    ``finalize`` is False for a dry run against a CA that would issue for real. ``params`` is what ``[renewalparams]``
+    will hold; ``own`` what the section ``[acmectl]`` will.
     """
 
     account: AccountRequest

@@ -32,8 +32,8 @@ def restore(
 ) -> Settings:
     """``settings`` over the values of a renewal file.
 
-    ``params`` is its ``[renewalparams]``, ``own`` its section ``[acmectl]``; destinations in ``leave_out`` are not taken
-    from the file. ``origin`` is its path, for messages.
+    ``params`` is its ``[renewalparams]``, ``own`` its section ``[acmectl]``; destinations in ``leave_out`` are not
+    taken from the file. ``origin`` is its path, for messages.
 
     Raises: ConfigError for a value that cannot be what its option needs.
     """
@@ -61,7 +61,7 @@ def restore(
 def _chained(settings: Settings, params: Mapping[str, str | list[str]]) -> set[str]:
     """Destinations that what was given makes meaningless in the file.
 
-    An account belongs to its CA; a CA chosen by --staging or --dry-run is not the file's; a new webroot replaces the map.
+    An account belongs to its CA; a CA chosen by --staging is not the file's.
     """
     skip: set[str] = set()
     if settings.flag("staging"):
@@ -83,7 +83,9 @@ def _typed(row: OptionRow, raw: str | list[str], key: str, origin: str) -> Value
     text = raw if isinstance(raw, str) else ",".join(raw)
     if row.kind == "flag":
         if text.lower() not in _FLAGS:
-            raise ConfigError(f"{origin}: {key} is {text!r}, which is neither True nor False.", hint="Correct the file.")
+            raise ConfigError(
+                f"{origin}: {key} is {text!r}, which is neither True nor False.", hint="Correct the file."
+            )
         return _FLAGS[text.lower()]
     if row.kind in ("int", "count", "duration"):
         try:
