@@ -59,7 +59,7 @@ _REFUSALS = {
 }
 
 
-class _NoExchange(Exception):  # noqa: N818 - not an error: it sends the switch the other way
+class _NoExchange(Exception):
     """The directory holds something that cannot be carried over, so it must stay what it is."""
 
 
