@@ -251,14 +251,15 @@ def _write_account(directory: Path, contents: dict[str, bytes]) -> None:
             # Files of an unusable entry may still be wanted by somebody, so only ours are written over.
             for name in _FILES:
                 os.rename(staging / name, directory / name)
+            fsync_dir(directory)
             staging.rmdir()
         else:
+            fsync_dir(staging)
             os.rename(staging, directory)
     except BaseException:
         remove_tree(staging)
         raise
-    for path in (directory, directory.parent):
-        fsync_dir(path)
+    fsync_dir(directory.parent)
 
 
 def _load(server: str, directory: Path) -> StoredAccount | SkippedAccount | None:

@@ -333,3 +333,42 @@ def test_a_renewal_that_nothing_happens_to_ends_with_the_new_version(crashing: F
     renewing = crashing("renew", lambda layout: issue(LineageStore(layout), NAME))
     assert renewing.run("trace=none").status == 0
     assert is_whole(LineageStore(renewing.layout).get(NAME), NEW)
+
+
+@pytest.mark.parametrize("job", ["renew", "renew-by-links", "first", "pending", "account"])
+def test_bytes_are_on_disk_before_a_name_stands_for_them_and_names_before_the_job_ends(
+    crashing: Factory, job: str
+) -> None:
+    def prepare(layout: Layout) -> None:
+        if job.startswith("renew"):
+            issue(LineageStore(layout), NAME)
+
+    ended = crashing(job, prepare).run("trace=openat,write,fsync,rename,renameat2,symlink,mkdir")
+    assert ended.status == 0, ended.error
+    opened: dict[str, str] = {}
+    unsynced_files: set[str] = set()
+    unsynced_names: set[str] = set()
+    renames = 0
+    for line in ended.trace.splitlines():
+        call, _, arguments = line.partition("(")
+        paths = re.findall(r'"([^"]*)"', arguments)
+        if call == "openat" and " = -1 " not in line:
+            opened[line.rpartition(" = ")[2]] = paths[0]
+            if "O_CREAT" in line and not paths[0].endswith("-unfinished"):
+                unsynced_files.add(paths[0])
+        elif call == "fsync":
+            path = opened[arguments.partition(")")[0]]
+            unsynced_files.discard(path)
+            unsynced_names = {name for name in unsynced_names if os.path.dirname(name) != path}
+        elif call in {"rename", "renameat2"}:
+            renames += 1
+            assert paths[0] not in unsynced_files, line
+            # What a directory holds goes with it, so its entries have to be durable before.
+            assert paths[0] not in {os.path.dirname(name) for name in unsynced_names}, line
+            unsynced_names.add(paths[1])
+        elif call in {"symlink", "mkdir"} and " = -1 " not in line:
+            unsynced_names.add(paths[-1])
+    assert renames
+    assert unsynced_files == set()
+    # A name that is gone again, because it was renamed or given up, need not be durable.
+    assert {name for name in unsynced_names if os.path.lexists(name)} == set()
