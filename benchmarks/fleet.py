@@ -93,7 +93,7 @@ def _conf(tree: Tree, name: str, *, server: str, webroot: Path, account: str, as
     lines += ["[[webroot_map]]", f"{name} = {webroot}"]
     if asked:
         # certbot's format: local time without a zone.
-        tomorrow = datetime.now() + timedelta(days=1)
+        tomorrow = datetime.now(UTC).astimezone() + timedelta(days=1)
         lines += ["", "[acme_renewal_info]", f"ari_retry_after = {tomorrow:%Y-%m-%dT%H:%M:%S}"]
     return "\n".join(lines) + "\n"
 
@@ -131,9 +131,7 @@ def _leaf(
         .not_valid_after(now + timedelta(days=60))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     return builder.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.PEM)

@@ -58,9 +58,7 @@ def _nothing_due(bench: Bench, authority: Authority, accounts: dict[str, Tree], 
     for asked, limit, stretch in ((False, 0.13, 0.07), (True, 0.06, 0.02)):
         requests: dict[str, list[int]] = {"acmectl": [], "certbot": []}
 
-        def renewed(
-            program: Program, _: int, asked: bool = asked, requests: dict[str, list[int]] = requests
-        ) -> Run:
+        def renewed(program: Program, _: int, asked: bool = asked, requests: dict[str, list[int]] = requests) -> Run:
             tree = trees[program.name]
             write_confs(
                 tree,

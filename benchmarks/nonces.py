@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from benchmarks.bench import Bench
-from benchmarks.programs import Program, Run
 from benchmarks.table import Row, whole
 from tests.integration.servers.pebble import PebbleConfig
 
@@ -17,15 +16,20 @@ def nonces(bench: Bench) -> list[Row]:
     issues = bench.times(ISSUES, ISSUES_QUICK)
     for percent in (50, 90):
         with bench.authority(PebbleConfig(nonce_reject=percent)) as authority:
-            server = authority.pebble.directory_url
             # certbot may not manage to register: it gets the account that acmectl registered.
-            account = authority.registered(bench.acmectl, server)
+            account = authority.registered(bench.acmectl, authority.pebble.directory_url)
 
-            def issued(program: Program, _: int) -> Run:
-                tree = account.clone(bench.scratch / "tree")
-                return authority.issue(program, tree, server, authority.new_names(1), check=False)
-
-            race = bench.race(f"{percent} % of all nonces refused", issues, issued)
+            race = bench.race(
+                f"{percent} % of all nonces refused",
+                issues,
+                lambda program, _, ca=authority, account=account: ca.issue(
+                    program,
+                    account.clone(bench.scratch / "tree"),
+                    ca.pebble.directory_url,
+                    ca.new_names(1),
+                    check=False,
+                ),
+            )
         ours = sum(run.status == 0 for run in race.acmectl)
         theirs = sum(run.status == 0 for run in race.certbot)
         seconds = sorted(race.seconds()[0])[len(race.acmectl) // 2]

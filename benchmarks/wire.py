@@ -70,9 +70,7 @@ class Line:
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
         opening = asyncio.get_running_loop().time() + self._round_trip
         with suppress(OSError, asyncio.CancelledError):
-            await asyncio.gather(
-                self._carry(reader, there_writer, opening), self._carry(there_reader, writer, opening)
-            )
+            await asyncio.gather(self._carry(reader, there_writer, opening), self._carry(there_reader, writer, opening))
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, opening: float) -> None:
         loop = asyncio.get_running_loop()

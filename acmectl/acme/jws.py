@@ -1,6 +1,7 @@
 """Account keys and signed requests (RFC 8555 section 6.2, RFC 7515, 7517, 7518, 7638, 8037).
 
-JWKs are josepy's where it knows the key type; signing goes to the key itself, because it happens on every request.
+JWKs are written by josepy where it knows the key type, and read by it where they are unusual. It is imported only then:
+it takes as long to import as a request takes, and nearly every run reads a plain key and signs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import josepy
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -25,11 +25,14 @@ from acmectl.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import josepy
+
 _CURVES: dict[str, tuple[type[ec.EllipticCurve], str, type[hashes.HashAlgorithm]]] = {
     "secp256r1": (ec.SECP256R1, "ES256", hashes.SHA256),
     "secp384r1": (ec.SECP384R1, "ES384", hashes.SHA384),
     "secp521r1": (ec.SECP521R1, "ES512", hashes.SHA512),
 }
+_JWK_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _CURVE_OF_SHORT = {"ec256": "secp256r1", "ec384": "secp384r1", "ec521": "secp521r1"}
 _HMACS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 _RSA_BITS = range(2048, 4097)
@@ -98,11 +101,12 @@ class AccountKey:
                 raise TypeError("no object")
             if fields.get("kty") == "OKP":
                 return cls(_ed25519_from(fields))
-            fast = _rsa_from(fields) if fields.get("kty") == "RSA" else None
-            return cls(fast if fast is not None else _supported(_unwrapped(josepy.JWK.from_json(fields))))
+            readers: dict[object, Callable[[dict[str, object]], PrivateKey | None]] = {"RSA": _rsa_from, "EC": _ec_from}
+            reader = readers.get(fields.get("kty"), _unusual)
+            return cls(reader(fields) or _unusual(fields))
         except ConfigError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError, josepy.Error, UnsupportedAlgorithm, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm, RecursionError):
             # The cause is dropped: its text may quote parts of the key.
             raise ConfigError("The account key is not a private JWK that can be read.") from None
 
@@ -121,7 +125,13 @@ class AccountKey:
         public = self._key.public_key()
         if isinstance(public, ed25519.Ed25519PublicKey):
             return {"crv": "Ed25519", "kty": "OKP", "x": b64url(public.public_bytes_raw())}
-        return {str(name): str(value) for name, value in _jwk_of(public).to_json().items()}
+        if isinstance(public, rsa.RSAPublicKey):
+            numbers = public.public_numbers()
+            return {"e": b64url(_octets(numbers.e)), "kty": "RSA", "n": b64url(_octets(numbers.n))}
+        name, length = _JWK_CURVES[public.curve.name], (public.curve.key_size + 7) // 8
+        point = public.public_numbers()
+        x, y = (b64url(number.to_bytes(length, "big")) for number in (point.x, point.y))
+        return {"crv": name, "kty": "EC", "x": x, "y": y}
 
     def public_pem(self) -> bytes:
         """SubjectPublicKeyInfo in PEM, with a newline at the end."""
@@ -135,10 +145,9 @@ class AccountKey:
 
     @cached_property
     def _thumbprint(self) -> str:
-        public = self._key.public_key()
-        if isinstance(public, ed25519.Ed25519PublicKey):
-            return b64url(hashlib.sha256(json.dumps(self._public_jwk, separators=(",", ":")).encode("ascii")).digest())
-        return b64url(_jwk_of(public).thumbprint())
+        # RFC 7638 section 3: the required members alone, in the order of their names, without blanks.
+        canonical = json.dumps(self._public_jwk, sort_keys=True, separators=(",", ":"))
+        return b64url(hashlib.sha256(canonical.encode("ascii")).digest())
 
     def sign(self, data: bytes) -> bytes:
         """The signature over ``data`` in the form that JWS wants (RFC 7518 section 3, RFC 8037 section 3.1)."""
@@ -245,18 +254,41 @@ def _supported(key: object) -> PrivateKey:
     raise ConfigError("The key is not an RSA, EC or Ed25519 private key.")
 
 
-def _jwk_of(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
-) -> josepy.JWKRSA | josepy.JWKEC:
-    if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
+def _jwk_of(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> josepy.JWKRSA | josepy.JWKEC:
+    import josepy
+
+    if isinstance(key, rsa.RSAPrivateKey):
         return josepy.JWKRSA(key=josepy.ComparableRSAKey(key))
     return josepy.JWKEC(key=josepy.ComparableECKey(key))
 
 
-def _unwrapped(jwk: object) -> object:
-    """The cryptography key inside a josepy JWK."""
-    wrapper = getattr(jwk, "key", None)
-    return getattr(wrapper, "_wrapped", wrapper)
+def _unusual(fields: dict[str, object]) -> PrivateKey:
+    """Whatever josepy can read. Raises: ValueError, ConfigError."""
+    import josepy
+
+    try:
+        wrapper = getattr(josepy.JWK.from_json(fields), "key", None)
+    except josepy.Error:
+        raise ValueError("not a JWK that josepy knows") from None
+    return _supported(getattr(wrapper, "_wrapped", wrapper))
+
+
+def _octets(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _ec_from(fields: Mapping[str, object]) -> ec.EllipticCurvePrivateKey | None:
+    """An EC key whose members have the lengths of RFC 7518 section 6.2; None otherwise. Raises: ValueError."""
+    curve = next((_CURVES[name][0]() for name, known in _JWK_CURVES.items() if known == fields.get("crv")), None)
+    members = [fields.get(name) for name in ("x", "y", "d")]
+    if curve is None or not all(isinstance(member, str) for member in members):
+        return None
+    octets = [unb64url(str(member)) for member in members]
+    if any(len(part) != (curve.key_size + 7) // 8 for part in octets):
+        return None
+    x, y, d = (int.from_bytes(part, "big") for part in octets)
+    # Refuses a point that is not on the curve or does not belong to d.
+    return ec.EllipticCurvePrivateNumbers(d, ec.EllipticCurvePublicNumbers(x, y, curve)).private_key()
 
 
 def _ed25519_from(fields: Mapping[str, object]) -> ed25519.Ed25519PrivateKey:

@@ -16,9 +16,9 @@ from acmectl.errors import PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from importlib.metadata import EntryPoint
 
     from acmectl.plugin.api import Authenticator
+    from acmectl.plugin.installed import EntryPoint
 
 GROUP = "acmectl.authenticators.v1"
 BUILT_IN = ("manual", "standalone", "webroot")
@@ -85,8 +85,8 @@ def listings() -> tuple[Listing, ...]:
         result.append(
             Listing(
                 name=_printable(entry.name),
-                distribution=_printable(entry.dist.name) if entry.dist else "unknown",
-                version=_printable(entry.dist.version) if entry.dist else "",
+                distribution=_printable(entry.distribution) or "unknown",
+                version=_printable(entry.version),
                 entry_point=_printable(f"{entry.module}:{entry.attr}"),
                 summary=summary,
                 challenge_types=challenge_types,
@@ -118,15 +118,14 @@ def forget() -> None:
 
 @cache
 def _entry_points() -> tuple[EntryPoint, ...]:
-    # Imported here: it costs as much as a quarter of a whole run without network, and --help never needs it.
-    from importlib.metadata import entry_points
+    from acmectl.plugin.installed import entry_points
 
     # One distribution may be seen twice (an editable install beside its source tree): the same words count once.
-    return tuple({(entry.name, entry.value, _owner(entry)): entry for entry in entry_points(group=GROUP)}.values())
+    return tuple({(entry.name, entry.value, _owner(entry)): entry for entry in entry_points(GROUP)}.values())
 
 
 def _owner(entry: EntryPoint) -> str:
-    return _printable(f"{entry.dist.name} {entry.dist.version}") if entry.dist else "an unknown distribution"
+    return _printable(f"{entry.distribution} {entry.version}") if entry.distribution else "an unknown distribution"
 
 
 def _unknown(name: str) -> PluginError:
@@ -150,7 +149,7 @@ def _imported(entry: EntryPoint) -> object:
             raise _unusable(entry, f"its module {_printable(error.name or '')} is not there") from error
         hint = None
         if entry.extras:
-            distribution = entry.dist.name if entry.dist else "acmectl"
+            distribution = entry.distribution or "acmectl"
             hint = f"Install it: {install_command(entry.extras[0], distribution=distribution)}"
         raise _unusable(entry, f"the Python package {_printable(package) or '?'} is missing", hint) from error
     except (Exception, SystemExit) as error:

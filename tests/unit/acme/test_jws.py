@@ -5,7 +5,10 @@ import hashlib
 import hmac
 import json
 import pickle
+import subprocess
+import sys
 
+import josepy
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, x25519
@@ -151,6 +154,35 @@ def test_an_rsa_jwk_with_one_damaged_member_never_signs(member):
     fields[member] = b64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
     with pytest.raises(ConfigError):
         AccountKey.from_jwk_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize("kind", ["ec256", "ec384", "ec521"])
+@pytest.mark.parametrize("member", ["x", "y", "d"])
+def test_an_ec_jwk_with_one_damaged_member_is_refused(kind, member):
+    fields = json.loads(AccountKey.generate(kind).jwk_json())
+    octets = bytearray(decode(fields[member]))
+    octets[-1] ^= 4
+    fields[member] = b64url(bytes(octets))
+    with pytest.raises(ConfigError):
+        AccountKey.from_jwk_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ec256", "ec384", "ec521"])
+def test_public_keys_are_written_as_josepy_writes_them(kind):
+    key = AccountKey.generate(kind)
+    assert josepy.JWK.from_json(json.loads(key.jwk_json())).public_key().to_json() == key.public_jwk()
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ec256", "ed25519"])
+def test_a_plain_key_is_read_and_used_without_importing_josepy(kind):
+    script = (
+        "import sys; from acmectl.acme.jws import AccountKey, sign_request as s; "
+        "k = AccountKey.from_jwk_json(sys.stdin.read()); s(k, 'https://a/', {}, nonce='n', kid=None); "
+        "print(k.thumbprint(), 'josepy' in sys.modules)"
+    )
+    key = AccountKey.generate(kind)
+    done = subprocess.run([sys.executable, "-c", script], input=key.jwk_json(), capture_output=True, text=True)
+    assert done.stdout.split() == [key.thumbprint(), "False"]
 
 
 @pytest.mark.parametrize(

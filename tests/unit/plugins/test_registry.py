@@ -161,9 +161,8 @@ def test_a_name_that_could_not_be_a_flag_is_refused(install):
 
 def test_without_an_installed_acmectl_a_built_in_name_says_so():
     script = """
-        import importlib.metadata
-        importlib.metadata.entry_points = lambda **_: ()
-        from acmectl.plugin import registry
+        from acmectl.plugin import installed, registry
+        installed.entry_points = lambda group: ()
         try:
             registry.load("webroot")
         except registry.PluginError as error:
@@ -174,6 +173,6 @@ def test_without_an_installed_acmectl_a_built_in_name_says_so():
 
 
 def test_the_registry_itself_reads_no_metadata():
-    script = "import sys, acmectl.plugin.registry as r; r.BUILT_IN; print('importlib.metadata' in sys.modules)"
+    script = "import sys, acmectl.plugin.registry as r; r.BUILT_IN; print('acmectl.plugin.installed' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
