@@ -176,7 +176,7 @@ class RequestsTransport:
             pause = _PAUSES[min(tries, len(_PAUSES)) - 1]
             retry = failure.fault is Fault.UNREACHABLE or (failure.fault is Fault.LOST and request.idempotent)
             if not retry or tries >= _TRIES or self._clock.monotonic() - started + pause >= _RING_SECONDS:
-                error = _error(origin, failure, self._read_seconds)
+                error = _error(origin, failure, self._clock.monotonic() - sent_at)
                 self._note_failure(origin, failure, error, sent_at)
                 raise error from cause
             logger.debug("%s: %s; trying again in %.2f s", origin, failure.reason, pause)
@@ -297,12 +297,12 @@ def _redirect_target(url: str, location: str | None) -> str | None:
     return target if (old.hostname, old.port or 443) == (new.hostname, new.port or 443) else None
 
 
-def _error(origin: str, failure: Failure, read_seconds: float) -> TransportError:
+def _error(origin: str, failure: Failure, waited: float) -> TransportError:
     if failure.fault is Fault.UNREACHABLE:
         return TransportError(f"{origin} cannot be reached: {failure.reason}.", hint=failure.hint)
     if failure.fault is Fault.SILENT:
         return TransportError(
-            f"{origin} accepted a connection but did not answer within {read_seconds:g} seconds.",
+            f"{origin} accepted a connection but did not answer within {max(1, round(waited))} seconds.",
             hint="It is not asked again in this run; try again later.",
         )
     return TransportError(f"The answer of {origin} was lost: {failure.reason}.", hint=failure.hint)

@@ -144,7 +144,7 @@ def update(services: Services, request: AccountRequest) -> tuple[str, ...]:
                     "update_account needs to know the new e-mail address.",
                     hint="Give it with --email, or remove it with --register-unsafely-without-email.",
                 )
-            email = _split(services.person.ask("New e-mail address (empty: none)", flag="--email", default=""))
+            email = _ask_email(services, "New e-mail address (empty: none)")
         check_email(email)
         _client(services, stored).update_account([f"mailto:{address}" for address in email])
         return tuple(email)
@@ -223,6 +223,13 @@ def _email(services: Services, request: AccountRequest) -> tuple[str, ...]:
         email = _split(services.person.ask("E-mail address for the account (empty: none)", flag="--email", default=""))
     check_email(email)
     return email
+
+
+def _ask_email(services: Services, question: str) -> tuple[str, ...]:
+    """Addresses from the person, who is asked again about one that cannot be right."""
+    return _split(
+        services.person.ask(question, flag="--email", default="", check=lambda text: check_email(_split(text)))
+    )
 
 
 def _split(text: str) -> tuple[str, ...]:
