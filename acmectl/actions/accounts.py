@@ -220,7 +220,7 @@ def _agree(services: Services, request: AccountRequest, meta: DirectoryMeta) -> 
 def _email(services: Services, request: AccountRequest) -> tuple[str, ...]:
     email = request.email
     if not email and not request.without_email and services.person.interactive:
-        email = _split(services.person.ask("E-mail address for the account (empty: none)", flag="--email", default=""))
+        email = _ask_email(services, "E-mail address for the account (empty: none)")
     check_email(email)
     return email
 
