@@ -58,8 +58,12 @@ class Program:
 def programs() -> tuple[Program, Program]:
     """acmectl of this checkout and certbot, installed now if they are not yet. Raises: BenchmarkError."""
     acmectl = _environment("bench-acmectl-venv", ["--editable", str(CHECKOUT)], CHECKOUT / "pyproject.toml")
-    certbot = _environment("certbot-venv", [f"certbot=={CERTBOT_VERSION}"], None)
-    return _program("acmectl", acmectl), _program("certbot", certbot)
+    return _program("acmectl", acmectl), certbot()
+
+
+def certbot() -> Program:
+    """certbot from PyPI, installed now if it is not yet. Raises: BenchmarkError."""
+    return _program("certbot", _environment("certbot-venv", [f"certbot=={CERTBOT_VERSION}"], None))
 
 
 def _program(name: str, environment: Path) -> Program:
