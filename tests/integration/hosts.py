@@ -48,14 +48,16 @@ def notes(log: Path) -> list[dict[str, str]]:
 
 
 def file_hooks(folder: Path, webroot: Path) -> tuple[str, ...]:
-    """Flags for manual with hooks that keep the answers as files; they note their environment in ``auth``, ``cleanup``."""
-    place = f'{webroot}/.well-known/acme-challenge'
+    """Flags for manual with hooks that keep answers in files and note their environment in ``auth``, ``cleanup``."""
+    place = f"{webroot}/.well-known/acme-challenge"
     auth = f'mkdir -p {place}\nprintf %s "$CERTBOT_VALIDATION" > "{place}/$CERTBOT_TOKEN"\necho "kept $CERTBOT_DOMAIN"'
     clean_up = f'rm "{place}/$CERTBOT_TOKEN"'
+    auth = f"{noted(folder / 'auth', *_VARIABLES)}\n{auth}"
+    clean_up = f"{noted(folder / 'cleanup', *_VARIABLES)}\n{clean_up}"
     return (
         *("--manual", "--preferred-challenges", "http"),
-        *("--manual-auth-hook", script(folder / "auth.sh", f"{noted(folder / 'auth', *_VARIABLES)}\n{auth}")),
-        *("--manual-cleanup-hook", script(folder / "clean.sh", f"{noted(folder / 'cleanup', *_VARIABLES)}\n{clean_up}")),
+        *("--manual-auth-hook", script(folder / "auth.sh", auth)),
+        *("--manual-cleanup-hook", script(folder / "clean.sh", clean_up)),
     )
 
 
@@ -79,7 +81,7 @@ def recording_proxy() -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_CONNECT(self) -> None:  # noqa: N802 - http.server's names
+        def do_CONNECT(self) -> None:
             asked.append(self.path)
             host, _, port = self.path.rpartition(":")
             with suppress(OSError), socket.create_connection((host, int(port))) as there:

@@ -98,8 +98,7 @@ def test_acmectl_lists_renews_and_deletes_what_certbot_made(calm_pebble, both):
     assert acmectl.params("c.example")["account"] == account
     assert run("certificates").stdout.count("Certificate Name:") == 1
     acmectl.run("delete", "-n", "--cert-name", "c.example").ok()
-    left = [path for path in acmectl.config.rglob("*c.example*")]
-    assert left == []
+    assert list(acmectl.config.rglob("*c.example*")) == []
 
 
 def test_each_program_respects_the_lock_of_the_other(both):

@@ -45,7 +45,7 @@ def test_hooks_run_in_their_order_with_their_variables_and_nothing_leaks(acmectl
 
 def test_the_deploy_hook_sees_the_new_files_in_place(acmectl, log):
     copy = acmectl.folder / "deployed.pem"
-    deploy = script(acmectl.folder / "deploy", f'cat "$RENEWED_LINEAGE/fullchain.pem" "$RENEWED_LINEAGE/privkey.pem" > {copy}')
+    deploy = script(acmectl.folder / "deploy", f'cd "$RENEWED_LINEAGE" && cat fullchain.pem privkey.pem > {copy}')
     acmectl.certonly("a.example", options=("--standalone", "--deploy-hook", deploy))
     expected = acmectl.live("a.example", "fullchain").read_bytes() + acmectl.live("a.example", "privkey").read_bytes()
     assert copy.read_bytes() == expected

@@ -72,7 +72,8 @@ def test_a_reused_key_stays_until_a_new_one_is_asked_for_and_goes_on_being_reuse
 def test_another_kind_of_key_for_a_lineage_that_reuses_its_key_is_refused_before_an_order(pebble, acmectl):
     acmectl.certonly("reuse.example", options=("--standalone", "--reuse-key"))
     before = len(pebble.requests())
-    done = acmectl.certonly("reuse.example", options=("--standalone", "--reuse-key", "--force-renewal", "--key-type", "rsa", "--cert-name", "reuse.example"), code=1)
+    options = ("--standalone", "--reuse-key", "--force-renewal", "--key-type", "rsa", "--cert-name", "reuse.example")
+    done = acmectl.certonly("reuse.example", options=options, code=1)
     assert "--new-key" in done.err
     assert not [line for line in pebble.requests()[before:] if line.endswith("/order-plz")]
     assert acmectl.version("reuse.example") == 1
@@ -93,7 +94,8 @@ def test_certonly_changes_the_kind_of_key_only_when_the_certificate_is_named(acm
 
 def test_an_rsa_key_below_2048_bits_is_refused_before_anything_is_done(pebble, acmectl):
     before = len(pebble.requests())
-    done = acmectl.certonly("weak.example", options=("--standalone", "--key-type", "rsa", "--rsa-key-size", "1024"), code=1)
+    options = ("--standalone", "--key-type", "rsa", "--rsa-key-size", "1024")
+    done = acmectl.certonly("weak.example", options=options, code=1)
     assert len(done.errors) == 1
     assert "2048" in done.err
     assert pebble.requests()[before:] == []

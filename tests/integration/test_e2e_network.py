@@ -2,7 +2,6 @@
 
 import base64
 import socket
-import threading
 
 import pytest
 from cryptography import x509

@@ -138,7 +138,9 @@ def test_the_verb_may_stand_anywhere_and_no_value_is_taken_for_one(pebble, acmec
 
 
 def test_abbreviated_flags_are_understood(acmectl):
-    done = acmectl.run("certonly", "-n", "--agree", "--stand", "--domain", "abbr.example", "--preferred-chal", "http").ok()
+    done = acmectl.run(
+        "certonly", "-n", "--agree", "--stand", "--domain", "abbr.example", "--preferred-chal", "http"
+    ).ok()
     assert "abbr.example" in done.out
 
 
@@ -162,7 +164,17 @@ def test_flags_go_before_environment_before_files_before_the_renewal_file(acmect
     user.parent.mkdir(parents=True)
     acmectl.config.mkdir(mode=0o755)
     directory = acmectl.config / "cli.ini"
-    issue = ("certonly", "-n", "--agree-tos", "--standalone", "--force-renewal", "--cert-name", "p.example", "-d", "p.example")
+    issue = (
+        "certonly",
+        "-n",
+        "--agree-tos",
+        "--standalone",
+        "--force-renewal",
+        "--cert-name",
+        "p.example",
+        "-d",
+        "p.example",
+    )
 
     directory.write_text("elliptic_curve = secp384r1   # underscores too\n")
     acmectl.run(*issue).ok()
