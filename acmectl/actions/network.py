@@ -65,6 +65,12 @@ class Network:
         return transport
 
     def remember_trust(self, server: str) -> None:
-        """Keep the bundle given now for the next time (per CA). Raises: StorageError."""
-        if self._ca_bundle is not None:
-            self._trust.remember(server, self._ca_bundle)
+        """Keep the bundle given now for the next time (per CA), once it has been seen to work.
+
+        Raises: AcmeError when the CA cannot be reached with it; StorageError.
+        """
+        if self._ca_bundle is None or self._trust.get(server) == self._ca_bundle.absolute():
+            return
+        # A bundle given by mistake must not replace one that renewals live on.
+        self.client(server).directory()
+        self._trust.remember(server, self._ca_bundle)

@@ -10,6 +10,7 @@ from acmectl.actions import ledger as deploy_ledger
 from acmectl.actions.accounts import open_account
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
 from acmectl.actions.due import parse_before_expiry, renewal_due
+from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.version import Target, announce, issue_version
@@ -18,6 +19,7 @@ from acmectl.events import LineageHealed, Notice
 from acmectl.identifiers import ordered, parse_any
 from acmectl.pki.summary import summary
 from acmectl.storage.lineage import BrokenLineage
+from acmectl.storage.remains import sweep
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,8 +99,8 @@ def _carried_out(services: Services, target: Target, complete: Complete) -> Obta
     try:
         session.before(request.hooks)
         announce(services, target, request)
-        hooks = session.deploy_commands(request.hooks)
-        made = issue_version(services, account, target, request, deploy_hooks=hooks)
+        owed = owed_steps(session.deploy_commands(request.hooks), request.check_endpoint)
+        made = issue_version(services, account, target, request, deploy_hooks=owed)
         failures += deploy(services, session, made, request, target)
     finally:
         # Post hooks undo what pre hooks did, so they run however the attempt ended, by a signal too.
@@ -132,7 +134,7 @@ def _carried_out(services: Services, target: Target, complete: Complete) -> Obta
 def deploy(
     services: Services, session: HookSession, made: NewVersion, request: CertificateRequest, target: Target
 ) -> list[HookFailed]:
-    """Run the deploy hooks for what was made and keep the ledger; the failures.
+    """Run the deploy hooks for what was made, check the endpoint and keep the ledger; the failures.
 
     In a dry run they run only if that was asked for, with the present live directory.
     """
@@ -140,9 +142,10 @@ def deploy(
     if made.number is None:
         run = request.run_deploy_hooks and target.existing is not None
         return session.deploy(request.hooks, live_dir, made.identifiers) if run else []
-    hooks = session.deploy_commands(request.hooks)
-    ledger = Ledger(services.lineages, made.name, Owed(version=made.number, hooks=hooks))
+    steps = owed_steps(session.deploy_commands(request.hooks), request.check_endpoint)
+    ledger = Ledger(services.lineages, made.name, Owed(version=made.number, hooks=steps))
     failures = session.deploy(request.hooks, live_dir, made.identifiers, succeeded=ledger.settle)
+    failures += settle_endpoint(services, made.name, request.check_endpoint, ledger, hooks_failed=bool(failures))
     if failures:
         ledger.postpone(services.clock.now(), failures[0].message)
     return failures
@@ -184,6 +187,7 @@ def _with_names(services: Services, wanted: Wanted, *, needed: bool = False) -> 
 def _settled(services: Services, wanted: Wanted) -> New | Renew | Keep | NeedNames:
     """A plan without doubts. What killed runs left half-done is finished first, for it may change the plan."""
     if not wanted.dry_run:
+        sweep(services.layout)
         left = {*services.pending.names(), *([wanted.cert_name] if wanted.cert_name is not None else [])}
         _heal(services, [name for name in services.lineages.names() if name in left])
     if wanted.cert_name is not None and services.lineages.exists(wanted.cert_name):

@@ -18,6 +18,7 @@ from acmectl.actions.suggestions import ask
 from acmectl.errors import LineageNotFound
 from acmectl.events import Notice
 from acmectl.storage.lineage import BrokenLineage
+from acmectl.storage.remains import sweep
 from acmectl.workers import first_error, run_each
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def renew(
             raise LineageNotFound(
                 f"There is no certificate named {request.cert_name}.", hint="acmectl certificates lists the names."
             )
+        if not request.dry_run:
+            sweep(services.layout)
         names = services.lineages.names() if request.cert_name is None else [request.cert_name]
         found = list(scan(services, names, touch=not request.dry_run))
         renewer = Renewer(services, complete, keep_notes=not request.dry_run)

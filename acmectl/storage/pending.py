@@ -150,9 +150,10 @@ class PendingStore:
         return True
 
     def names(self) -> list[str]:
-        """Names of the lineages with an order in flight."""
+        """Names of the lineages with an order in flight. A key without an order is none."""
+        root = self._layout.pending_root
         try:
-            return sorted(os.listdir(self._layout.pending_root))
+            return sorted(name for name in os.listdir(root) if os.path.lexists(root / name / _ORDER))
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -61,7 +61,7 @@ def save(layout: Layout, name: str, files: VersionFiles) -> int:
         for path in listing.temporaries:
             with suppress(FileNotFoundError):
                 os.unlink(path)
-        number = listing.next_version
+        number = _remove_remains(places.archive, listing, files.privkey)
         archive.write_version(places.archive, number, files, archive.key_permissions(_older_key(places, listing)))
     except BaseException:
         if created:
@@ -69,6 +69,24 @@ def save(layout: Layout, name: str, files: VersionFiles) -> int:
             with suppress(OSError):
                 os.rmdir(places.archive)
         raise
+    return number
+
+
+def _remove_remains(directory: str, listing: archive.ArchiveListing, key_pem: bytes) -> int:
+    """The number to use: that of a killed run's attempt to save this very key, whose files go, else the next one."""
+    number = listing.next_version
+    last = number - 1
+    if last in listing.versions["privkey"] and last not in listing.complete:
+        path = archive.version_path(directory, "privkey", last)
+        with telling(f"read {path}"):
+            if read_file(path) != key_pem:
+                return number
+        with telling(f"remove the incomplete version {last} in {directory}"):
+            # The key last: while it is there the rest is known to be ours.
+            for kind in sorted(listing.versions, key=lambda kind: kind == "privkey"):
+                if last in listing.versions[kind]:
+                    os.unlink(archive.version_path(directory, kind, last))
+        return last
     return number
 
 
