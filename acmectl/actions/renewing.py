@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import OpenAccount, open_account
 from acmectl.actions.backoff import Backoff
+from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
@@ -90,8 +91,8 @@ class Renewer:
             with self._alone(request.authenticator.name if plugin.exclusive else None):
                 self._session.before(request.hooks)
                 announce(services, target, request)
-                hooks = self._session.deploy_commands(request.hooks)
-                made = issue_version(services, account, target, request, deploy_hooks=hooks)
+                steps = owed_steps(self._session.deploy_commands(request.hooks), request.check_endpoint)
+                made = issue_version(services, account, target, request, deploy_hooks=steps)
         finally:
             renewed = made.identifiers if made is not None else ()
             self._renewed.extend(renewed)
@@ -123,14 +124,16 @@ class Renewer:
                 return owed, []
             lineage = services.lineages.get(snapshot.name)
             identifiers = summary(lineage.read("cert")).identifiers
-            commands = self._complete(lineage.conf, identifiers, lineage.conf_path).hooks
-            for gone in set(owed.hooks) - set(self._session.deploy_commands(commands)):
+            request = self._complete(lineage.conf, identifiers, lineage.conf_path)
+            commands, endpoint = request.hooks, request.check_endpoint
+            for gone in set(owed.hooks) - set(owed_steps(self._session.deploy_commands(commands), endpoint)):
                 text = f"{snapshot.name}: the deploy hook {gone} is no longer there; it is dropped."
                 services.observe(Notice(text=text))
                 ledger.settle(gone)
             failures = self._session.deploy(
                 commands, lineage.live_dir, identifiers, only=ledger.owed.hooks, succeeded=ledger.settle
             )
+            failures += settle_endpoint(services, lineage.name, endpoint, ledger, hooks_failed=bool(failures))
             if failures:
                 ledger.postpone(services.clock.now(), failures[0].message)
         except Interrupted:

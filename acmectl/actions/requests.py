@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from acmectl.issuance.request import DEFAULT_TIMEOUT, Preflight
 
 if TYPE_CHECKING:
+    from acmectl.actions.endpoint import Endpoint
     from acmectl.actions.hooks import HookCommands
     from acmectl.identifiers import Identifier
     from acmectl.pki.keys import KeySpec
@@ -91,6 +92,7 @@ class CertificateRequest:
     finalize: bool = True
     break_my_certs: bool = False
     run_deploy_hooks: bool = False
+    check_endpoint: Endpoint | None = None
 
 
 Complete = Callable[["RenewalConf | None", "tuple[Identifier, ...]"], CertificateRequest]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.actions.decide import Wanted
+from acmectl.actions.endpoint import Endpoint, parse_endpoint
 from acmectl.actions.hooks import HookCommands, validate_command
 from acmectl.actions.requests import (
     LETS_ENCRYPT,
@@ -101,8 +102,12 @@ def account_of(app: App, settings: Settings | None = None) -> AccountRequest:
 
 
 def validate_hooks(app: App) -> None:
-    """Refuse hook commands given now that could not be executed. Raises: ConfigError."""
+    """Refuse hook commands given now that could not be executed, and an endpoint that is none.
+
+    Raises: ConfigError, UsageError.
+    """
     settings = app.settings
+    _endpoint(settings)
     if settings.flag("disable_hook_validation"):
         return
     for dest in _HOOK_OPTIONS:
@@ -150,7 +155,13 @@ def certificate_request(
         finalize=ca.finalize,
         break_my_certs=settings.flag("break_my_certs"),
         run_deploy_hooks=settings.flag("run_deploy_hooks"),
+        check_endpoint=_endpoint(settings),
     )
+
+
+def _endpoint(settings: Settings) -> Endpoint | None:
+    text = settings.text("check_endpoint")
+    return None if text is None else parse_endpoint(text, settings.origin("check_endpoint"))
 
 
 def _over(app: App, conf: RenewalConf | None, origin: str) -> Settings:

@@ -243,4 +243,13 @@ ROWS = (
         own="hook_timeout",
         certbot=False,
     ),
+    OptionRow(
+        names=("--check-endpoint",),
+        metavar="HOST:PORT",
+        help="after the deploy hooks, check that this TLS server (port 443) serves the new certificate; none ends it",
+        topics=("hooks",),
+        verbs=_ISSUING,
+        own="check_endpoint",
+        certbot=False,
+    ),
 )
