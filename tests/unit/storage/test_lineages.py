@@ -104,7 +104,9 @@ def test_names_are_sorted_by_the_bytes_of_their_files(store: LineageStore, layou
     layout.renewal_root.mkdir()
     for name in ("x.conf", "x-0001.conf", "B.conf", "a.conf", "é.conf", ".hidden.conf", "a.conf.new", "a.conf~"):
         (layout.renewal_root / name).touch()
-    assert store.names() == ["B", "a", "x-0001", "x", "é"]
+    for raw in (b"\xff.conf", "\U0001f600.conf".encode()):
+        (layout.renewal_root / os.fsdecode(raw)).touch()
+    assert store.names() == ["B", "a", "x-0001", "x", "é", "\U0001f600", os.fsdecode(b"\xff")]
 
 
 def test_there_are_no_lineages_before_the_first(store: LineageStore) -> None:
@@ -246,6 +248,15 @@ def test_what_a_killed_first_issuance_left_is_not_in_the_way(store: LineageStore
     issue(store, "a.test")
     assert store.get("a.test").version == 2
     assert sorted(p.name for p in layout.archive("a.test").iterdir() if p.name.startswith(".")) == []
+
+
+def test_an_archive_beside_a_pending_order_of_ours_is_not_in_the_way(store: LineageStore, layout: Layout) -> None:
+    layout.archive("a.test").mkdir(parents=True)
+    (layout.archive("a.test") / "privkey1.pem").touch()
+    with pytest.raises(StorageError):
+        store.check_free("a.test")
+    layout.pending("a.test").mkdir(parents=True)
+    store.check_free("a.test")
 
 
 def test_a_directory_that_cannot_be_named_in_a_file_is_found_before_anything_is_ordered(tmp_path: Path) -> None:

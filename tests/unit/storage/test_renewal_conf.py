@@ -134,6 +134,7 @@ def test_the_version_comes_first_and_lists_of_one_keep_their_comma() -> None:
     "value",
     [
         "echo %(foo)s",
+        "50%(about)",
         "date +%(Y)s > 'x' \"y\"",
         "one\ntwo",
         "one\r\ntwo",

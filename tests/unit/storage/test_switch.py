@@ -110,7 +110,9 @@ def test_a_directory_with_more_than_files_in_it_keeps_all_of_it(store: LineageSt
     issue(store, "a.test")
     (layout.live("a.test") / "sub").mkdir()
     (layout.live("a.test") / "sub" / "theirs").touch()
+    inode = layout.live("a.test").stat().st_ino
     renew(store, 2)
+    assert layout.live("a.test").stat().st_ino == inode, "a directory in it cannot be carried over in one step"
     assert (layout.live("a.test") / "sub" / "theirs").exists()
     assert store.get("a.test").version == 2
     assert sorted(p.name for p in layout.live_root.iterdir()) == ["README", "a.test"]
@@ -148,8 +150,12 @@ def test_the_links_are_renamed_key_first_and_fullchain_last(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_a_live_directory_that_is_a_mount_point_is_switched(store: LineageStore, layout: Layout) -> None:
+@pytest.mark.parametrize("readme", [True, False])
+def test_a_live_directory_that_is_a_mount_point_is_switched(store: LineageStore, layout: Layout, readme: bool) -> None:
     issue(store, "a.test")
+    if not readme:
+        # With nothing to carry over, only the exchange itself is refused.
+        (layout.live("a.test") / "README").unlink()
     live = str(layout.live("a.test"))
     if subprocess.run(["mount", "--bind", live, live], capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
