@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acmectl.acme.jws import b64url
+from acmectl.acme.base64url import b64url
 
 
 def ari_certificate_id(aki: bytes, serial: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from acmectl.acme import jws
 from acmectl.acme.ari import ari_certificate_id
+from acmectl.acme.base64url import b64url
 from acmectl.acme.problem import ProblemType
 from acmectl.acme.resources import Account, Authorization, Challenge, Directory, Order, RenewalInfo
 from acmectl.acme.retry import RetryPolicy
@@ -242,7 +243,7 @@ class AcmeClient:
 
         When the answer was lost, or the CA says that the order is past this point, the order itself tells.
         """
-        payload = {"csr": jws.b64url(csr_der)}
+        payload = {"csr": b64url(csr_der)}
         try:
             answer = self._session.post(order.finalize, payload, key=self.key, kid=self._kid(), idempotent=False)
         except (TransportError, ServerProblem) as error:
@@ -325,7 +326,7 @@ class AcmeClient:
         ``reason``: a code of RFC 5280 section 5.3.1; 0 (unspecified) is left out. A certificate revoked before raises
         ServerProblem with the code ``alreadyRevoked``.
         """
-        payload: dict[str, object] = {"certificate": jws.b64url(cert_der)}
+        payload: dict[str, object] = {"certificate": b64url(cert_der)}
         if reason:
             payload["reason"] = reason
         if certificate_key is not None:

@@ -6,7 +6,6 @@ it takes as long to import as a request takes, and nearly every run reads a plai
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from acmectl.acme.base64url import b64url, unb64url
 from acmectl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,19 +40,6 @@ _PKCS1 = padding.PKCS1v15()
 _SHA256 = hashes.SHA256()
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-
-
-def b64url(data: bytes) -> str:
-    """Base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def unb64url(text: str) -> bytes:
-    """Bytes of base64url, with or without padding. Raises: ValueError."""
-    if not text.isascii():
-        raise ValueError("not base64url")
-    body = text.rstrip("=")
-    return base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
 
 
 class AccountKey:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from acmectl.acme.budget import BudgetedTransport
-from acmectl.acme.client import AcmeClient
-from acmectl.acme.transport import RequestsTransport, choose_trust
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from acmectl.acme.budget import BudgetedTransport
+    from acmectl.acme.client import AcmeClient
     from acmectl.acme.jws import AccountKey
     from acmectl.clock import Clock
     from acmectl.interrupts import Interrupts
@@ -46,6 +44,9 @@ class Network:
 
     def client(self, server: str, key: AccountKey | None = None, *, account_url: str | None = None) -> AcmeClient:
         """A client for the CA whose directory URL is ``server``. Raises: ConfigError for an unusable bundle or URL."""
+        # Runs that ask no CA, which most are, do not wait for the libraries that this takes.
+        from acmectl.acme.client import AcmeClient
+
         with self._lock:
             client = self._clients.get(server)
             if client is None:
@@ -54,6 +55,9 @@ class Network:
         return client if key is None else client.with_account(key, account_url)
 
     def _transport(self, server: str) -> BudgetedTransport:
+        from acmectl.acme.budget import BudgetedTransport
+        from acmectl.acme.transport import RequestsTransport, choose_trust
+
         bundle = self._ca_bundle or self._trust.get(server)
         verify = choose_trust(None if bundle is None else str(bundle), self._environ, no_verify=self._no_verify)
         transport = self._transports.get(verify)

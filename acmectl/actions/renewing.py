@@ -8,14 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from acmectl.actions.accounts import OpenAccount, open_account
 from acmectl.actions.backoff import Backoff
-from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
-from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
 from acmectl.actions.outcomes import Ending, LineageResult
-from acmectl.actions.version import Target, announce, issue_version
 from acmectl.errors import AcmectlError, AuthorizationFailed, HookFailed, Interrupted, RateLimited, StorageError
 from acmectl.events import Notice
 from acmectl.pki.summary import summary
@@ -23,6 +19,7 @@ from acmectl.pki.summary import summary
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from acmectl.actions.accounts import OpenAccount
     from acmectl.actions.due import Due
     from acmectl.actions.requests import AccountRequest, CertificateRequest
     from acmectl.actions.scan import Snapshot
@@ -76,6 +73,11 @@ class Renewer:
             )
 
     def _renew(self, snapshot: Snapshot, due: Due) -> LineageResult:
+        # Most runs renew nothing: they do not wait for the libraries that a renewal needs.
+        from acmectl.actions.endpoint import owed_steps
+        from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
+        from acmectl.actions.version import Target, announce, issue_version
+
         services = self._services
         lineage = services.lineages.get(snapshot.name)
         identifiers = summary(lineage.read("cert")).identifiers
@@ -114,6 +116,8 @@ class Renewer:
         self, snapshot: Snapshot, owed: Owed, *, forget: bool, now_whatever: bool
     ) -> tuple[Owed, list[HookFailed]]:
         """Run the deploy hooks that are owed, if it is time; what is left, and what failed. Raises: Interrupted."""
+        from acmectl.actions.endpoint import owed_steps, settle_endpoint
+
         services = self._services
         ledger = Ledger(services.lineages, snapshot.name, owed)
         try:
@@ -147,6 +151,8 @@ class Renewer:
         return self._session.finish(self._renewed, self._failed)
 
     def _account(self, request: AccountRequest) -> OpenAccount:
+        from acmectl.actions.accounts import open_account
+
         key = (request.server, request.account_id)
         with self._accounts_lock:
             if key not in self._accounts:

@@ -22,7 +22,6 @@ from acmectl.config.restored import restore
 from acmectl.config.webroots import Webroots, resolve
 from acmectl.errors import ConfigError
 from acmectl.issuance.request import Preflight
-from acmectl.pki.keys import KeySpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -253,6 +252,8 @@ def _own(app: App) -> Mapping[str, str | int | bool]:
 
 
 def _key(app: App, settings: Settings, conf: RenewalConf | None) -> KeyRequest:
+    from acmectl.pki.keys import KeySpec
+
     kind = settings.required_text("key_type")
     if kind == "rsa":
         spec = KeySpec.rsa(settings.integer("rsa_key_size"))

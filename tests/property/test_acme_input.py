@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acmectl.acme.answers import error_of, problem_of
+from acmectl.acme.base64url import b64url, unb64url
 from acmectl.acme.challenge import TOKEN, check_token
-from acmectl.acme.jws import AccountKey, b64url, unb64url
+from acmectl.acme.jws import AccountKey
 from acmectl.acme.messages import Response
 from acmectl.acme.problem import Problem
 from acmectl.acme.resources import Account, Authorization, Challenge, Directory, Order, RenewalInfo

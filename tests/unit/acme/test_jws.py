@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from acmectl.acme.jws import AccountKey, b64url, eab, key_change_payload, sign_request, unb64url
+from acmectl.acme.base64url import b64url, unb64url
+from acmectl.acme.jws import AccountKey, eab, key_change_payload, sign_request
 from acmectl.errors import ConfigError
 from tests.unit.acme.fakes import decode
 
