@@ -49,9 +49,7 @@ _ALL = (
     Verb("update_account", "change the account's e-mail addresses", module="accounts"),
     Verb("unregister", "deactivate the account at the CA", module="accounts"),
     Verb("plugins", "list the authenticators", arguments="NAME", reads_only=True),
-    Verb(
-        "hook-path", "print where the ready-made hooks lie", arguments="NAME", reads_only=True, module="hook_path"
-    ),
+    Verb("hook-path", "print where the ready-made hooks lie", arguments="NAME", reads_only=True, module="hook_path"),
     Verb("help", "explain a topic, a command or a plugin", arguments="TOPIC", reads_only=True),
 )
 

@@ -246,7 +246,7 @@ ROWS = (
     OptionRow(
         names=("--check-endpoint",),
         metavar="HOST:PORT",
-        help="after the deploy hooks, check that this TLS server (port 443) serves the new certificate; none ends it",
+        help="ask this TLS server (port 443) after the deploy hooks whether it serves the new certificate, or none",
         topics=("hooks",),
         verbs=_ISSUING,
         own="check_endpoint",
