@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 LONGEST_LIMIT = 366 * 86_400.0
 _HINTS = {
-    ProblemType.ACCOUNT_DOES_NOT_EXIST: "The CA does not know the account key; 'acmectl register' makes an account.",
+    ProblemType.ACCOUNT_DOES_NOT_EXIST: (
+        "If the CA has lost the account, 'acmectl unregister' removes it here and 'acmectl register' makes a new one."
+    ),
     ProblemType.EXTERNAL_ACCOUNT_REQUIRED: "Ask the CA for a key identifier and HMAC key: --eab-kid, --eab-hmac-key.",
     ProblemType.INVALID_CONTACT: "Give an address that the CA accepts with --email.",
     ProblemType.UNSUPPORTED_CONTACT: "Give an address that the CA accepts with --email.",

@@ -99,7 +99,7 @@ def poll(
             retry_at = clock.now() + timedelta(seconds=pause) if answer.retry_after else None
             after = f" (it asks to come back at {retry_at:%Y-%m-%d %H:%M:%S} UTC)" if retry_at else ""
             raise PollTimeout(
-                f"{what} was not ready within {policy.deadline:g} seconds{after}.",
+                f"{what} was not ready within {max(1, round(policy.deadline))} seconds{after}.",
                 hint="Try again later, or give the CA more time with --issuance-timeout.",
                 retry_at=retry_at,
             )

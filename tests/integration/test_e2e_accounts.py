@@ -131,6 +131,9 @@ def test_an_account_that_the_ca_has_forgotten_can_still_be_removed(tmp_path):
         pebble.start()
         shown = acmectl.run("show_account", "-n").failed()
         assert "does not know the account" in shown.err
+        refused = acmectl.certonly("a.example", code=1)
+        assert "accountDoesNotExist" in refused.errors[0]
+        assert "acmectl unregister" in refused.err
         acmectl.run("unregister", "-n").ok()
         assert acmectl.account_dirs() == []
 

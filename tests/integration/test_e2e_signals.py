@@ -206,3 +206,35 @@ def test_after_an_interrupted_run_the_next_one_succeeds(pebble, acmectl, public_
         acmectl.certonly("a.example", options=("--webroot", "-w", str(public_folder)))
     assert acmectl.version("a.example") == 1
     assert not list(acmectl.work.rglob("key.pem"))
+
+
+def test_signals_without_patience_do_not_tear_the_clean_up(slow_pebble, slow, public_folder):
+    before = len(slow_pebble.requests())
+    run = slow.start("certonly", "-n", "--agree-tos", "--webroot", "-w", str(public_folder), "-d", "a.example")
+    wait_until(lambda: being_validated(slow_pebble, before), "the validation")
+    for signum in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        run.send(signum)
+    done = run.wait()
+    assert done.code in (1, -signal.SIGTERM), str(done)
+    assert list(public_folder.iterdir()) == []
+    assert slow.locks() == []
+
+
+def test_an_issuance_that_takes_too_long_ends_in_one_line_and_cleans_up(slow, public_folder):
+    options = ("--webroot", "-w", str(public_folder), "--issuance-timeout", "1")
+    done = slow.certonly("a.example", options=options, code=1)
+    assert done.errors == ["The validation was not ready within 1 seconds."]
+    assert "--issuance-timeout" in done.err
+    assert list(public_folder.iterdir()) == []
+
+
+def test_a_terminal_that_goes_away_ends_the_run_tidily(acmectl):
+    acmectl.certonly("a.example")
+    terminal = acmectl.terminal("certonly", "--standalone", "-d", "a.example")
+    terminal.expect_exact("What now?")
+    terminal.kill(signal.SIGHUP)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.signalstatus == signal.SIGHUP
+    assert acmectl.locks() == []
+    assert acmectl.version("a.example") == 1
