@@ -158,19 +158,48 @@ class AccountStore:
             return account
         raise StorageError(account.reason if account else f"The account {directory} has vanished.")
 
+    def rekey(self, account: StoredAccount, *, key_jwk_json: str, public_pem: bytes) -> StoredAccount:
+        """Write ``account`` with another key, and so below another id, whole or not at all; the old entry stays.
+
+        Everything that its files say beside the key is kept. Raises: StorageError.
+        """
+        parent = account.directory.parent
+        directory = parent / account_id(public_pem)
+        with telling(f"save the account in {directory}"):
+            contents = {name: read_file(account.directory / name, _LIMIT) for name in (_META, _REGISTRATION)}
+            self._sweep(parent)
+            _write_account(directory, {_KEY: key_jwk_json.encode("utf-8"), **contents})
+        written = _load(account.server, directory)
+        if isinstance(written, StoredAccount):
+            return written
+        raise StorageError(written.reason if written else f"The account {directory} has vanished.")
+
     def remove(self, account: StoredAccount) -> None:
         """Remove an account, the links that lead to it and directories that this leaves empty. Raises: StorageError."""
-        with telling(f"remove the account {account.directory}"):
-            parents = [self._layout.accounts_dir(account.server)]
-            earlier = self._earlier(account.server)
+        self.discard(account.server, account.id)
+
+    def discard(self, server: str, account: str) -> None:
+        """As ``remove``, by id, whatever state the entry is in; what a killed removal has left goes too.
+
+        Raises: StorageError.
+        """
+        directory = self._layout.accounts_dir(server)
+        with telling(f"remove the account {directory / account}"):
+            parents = [directory]
+            earlier = self._earlier(server)
             if earlier is not None:
                 parents.append(self._layout.accounts_dir(earlier))
             for parent in parents:
-                path = parent / account.id
+                path = parent / account
                 if path.is_symlink():
                     path.unlink()
                 elif path.is_dir() and self._is_inside(path):
-                    remove_tree(path.resolve())
+                    # Gone in one step: a half-removed account would be reported as a damaged one for ever.
+                    doomed = path.resolve().parent / temporary_name()
+                    os.rename(path.resolve(), doomed)
+                    remove_tree(doomed)
+                if parent.is_dir():
+                    self._sweep(parent)
             # The earlier API's directory first: the other may be a link to it.
             for parent in reversed(parents):
                 _remove_if_empty(parent)
