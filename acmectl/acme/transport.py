@@ -18,6 +18,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.certs import where  # type: ignore[attr-defined]  # its stubs forget it
 from requests.utils import get_environ_proxies, select_proxy
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
 
 from acmectl.acme.failures import Failure, Fault, classify
 from acmectl.acme.messages import Request, Response, Transport
@@ -75,6 +77,31 @@ class _BoundedSocket(ssl.SSLSocket):
         return super().recv_into(*args, **kwargs)
 
 
+class _Connection(HTTPSConnection):
+    """Sends the head of a request and its body together: in two pieces they cost two records and wake the CA twice."""
+
+    _held: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._held = []
+        try:
+            super().request(*args, **kwargs)
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held.append(data)
+
+
+class _Pool(HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
 class _Adapter(HTTPAdapter):
     """requests' adapter with one TLS context for all connections.
 
@@ -87,9 +114,12 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, **{**kwargs, "ssl_context": self._context})
+        self.poolmanager.pool_classes_by_scheme = {"https": _Pool}
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **{**kwargs, "ssl_context": self._context})
+        manager = super().proxy_manager_for(proxy, **{**kwargs, "ssl_context": self._context})
+        manager.pool_classes_by_scheme = {"https": _Pool}
+        return manager
 
     def build_connection_pool_key_attributes(self, request: Any, *_tls: Any, **_more: Any) -> Any:
         parts = urlsplit(request.url)
