@@ -94,6 +94,7 @@ class HookRunner:
         return self._run(["/bin/sh", "-c", command], command, name, env, self._timeout)
 
     def _run(self, argv: Sequence[str], command: str, name: str, env: Mapping[str, str], timeout: float) -> HookResult:
+        self._interrupts.check()
         environment = {**self._environ, **env, "PATH": search_path(self._environ)}
         try:
             process = subprocess.Popen(

@@ -13,6 +13,7 @@ from acmectl.actions.due import parse_before_expiry, renewal_due
 from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
+from acmectl.actions.settle import settle_all
 from acmectl.actions.version import Target, announce, issue_version
 from acmectl.errors import ConfigError, HookFailed, StorageError
 from acmectl.events import LineageHealed, Notice
@@ -68,6 +69,8 @@ class Obtained:
 def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
     """Obtain, renew or keep a certificate. Raises: AcmectlError of every kind; nothing on disk is half-changed then."""
     with services.lock():
+        if not wanted.dry_run:
+            settle_all(services)
         wanted = _with_names(services, wanted)
         plan = _settled(services, wanted)
         if isinstance(plan, NeedNames):
@@ -101,7 +104,8 @@ def _carried_out(services: Services, target: Target, complete: Complete) -> Obta
         announce(services, target, request)
         owed = owed_steps(session.deploy_commands(request.hooks), request.check_endpoint)
         made = issue_version(services, account, target, request, deploy_hooks=owed)
-        failures += deploy(services, session, made, request, target)
+        deploy_failures, _owed = deploy(services, session, made, request, target)
+        failures += deploy_failures
     finally:
         # Post hooks undo what pre hooks did, so they run however the attempt ended, by a signal too.
         with services.interrupts.shielded():
@@ -133,22 +137,23 @@ def _carried_out(services: Services, target: Target, complete: Complete) -> Obta
 
 def deploy(
     services: Services, session: HookSession, made: NewVersion, request: CertificateRequest, target: Target
-) -> list[HookFailed]:
-    """Run the deploy hooks for what was made, check the endpoint and keep the ledger; the failures.
+) -> tuple[list[HookFailed], Owed]:
+    """Run the deploy hooks for what was made, check the endpoint and keep the ledger; the failures, and what is owed.
 
     In a dry run they run only if that was asked for, with the present live directory.
     """
     live_dir = target.existing.live_dir if target.existing is not None else services.layout.live(made.name)
     if made.number is None:
         run = request.run_deploy_hooks and target.existing is not None
-        return session.deploy(request.hooks, live_dir, made.identifiers) if run else []
+        failures = session.deploy(request.hooks, live_dir, made.identifiers) if run else []
+        return failures, Owed(version=0, hooks=())
     steps = owed_steps(session.deploy_commands(request.hooks), request.check_endpoint)
     ledger = Ledger(services.lineages, made.name, Owed(version=made.number, hooks=steps))
     failures = session.deploy(request.hooks, live_dir, made.identifiers, succeeded=ledger.settle)
     failures += settle_endpoint(services, made.name, request.check_endpoint, ledger, hooks_failed=bool(failures))
     if failures:
         ledger.postpone(services.clock.now(), failures[0].message)
-    return failures
+    return failures, ledger.owed
 
 
 def can_renew_unattended(request: CertificateRequest) -> bool:

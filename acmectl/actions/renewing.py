@@ -99,7 +99,7 @@ class Renewer:
             renewed = made.identifiers if made is not None else ()
             self._renewed.extend(renewed)
             self._failed.extend(name for name in identifiers if name not in renewed)
-        failures = deploy(services, self._session, made, request, target)
+        failures, owed = deploy(services, self._session, made, request, target)
         return LineageResult(
             name=lineage.name,
             path=lineage.fullchain_path,
@@ -110,6 +110,8 @@ class Renewer:
             version=made.number,
             server=account.stored.server,
             hook_failures=tuple(failures),
+            owed=owed.hooks,
+            owed_until=owed.backoff.not_before,
         )
 
     def settle(
