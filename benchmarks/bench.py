@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import statistics
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,13 @@ class Race:
     def seconds(self) -> tuple[list[float], list[float]]:
         """Wall-clock seconds of both."""
         return [run.seconds for run in self.acmectl], [run.seconds for run in self.certbot]
+
+    def note(self) -> str:
+        """How many runs, and the processor time of each program: it moves less with what else the machine does."""
+        times = len(self.acmectl)
+        cpu = [statistics.median(run.cpu_seconds for run in runs) for runs in (self.acmectl, self.certbot) if runs]
+        spent = " against ".join(f"{seconds:.2f}" for seconds in cpu)
+        return f"{times} run{'s' if times > 1 else ''}; processor {spent} s"
 
     def peaks(self) -> tuple[list[float], list[float]]:
         """Peak memory of both, octets."""

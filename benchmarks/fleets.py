@@ -86,7 +86,7 @@ def _nothing_due(bench: Bench, authority: Authority, accounts: dict[str, Tree], 
                 certbot=theirs,
                 limit=limit if large else None,
                 stretch=stretch if large else None,
-                note=f"{times} runs; {sent}",
+                note=f"{race.note()}; {sent}",
             )
         )
     ours, theirs = race.peaks()
@@ -115,7 +115,7 @@ def _forced(bench: Bench, authority: Authority, accounts: dict[str, Tree], count
     race = bench.race(f"forced renewal of {count}", 1, renewed)
     ours, theirs = race.seconds()
     each = f"requests for each: {requests['acmectl'] / count:.1f} against {requests['certbot'] / count:.1f}"
-    note = f"1 run; {each}"
+    note = f"{race.note()}; {each}"
     name = f"`renew --force-renewal`, {count} lineages"
     rows = [Row(name=name, acmectl=ours, certbot=theirs, limit=0.05, stretch=0.01, note=note)]
     ours, theirs = race.peaks()
@@ -136,4 +136,13 @@ def _silent(bench: Bench, authority: Authority, accounts: dict[str, Tree]) -> li
     race = bench.race("a CA that never answers", 1, renewed)
     ours, theirs = race.seconds()
     name = f"`renew`, {SILENT} lineages due, the CA accepts and never answers"
-    return [Row(name=name, acmectl=ours, certbot=theirs, limit=50.0, absolute=True, note="1 run; one time-out is 45 s")]
+    return [
+        Row(
+            name=name,
+            acmectl=ours,
+            certbot=theirs,
+            limit=50.0,
+            absolute=True,
+            note=f"{race.note()}; one time-out is 45 s",
+        )
+    ]

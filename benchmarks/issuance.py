@@ -42,7 +42,7 @@ def _near(bench: Bench, authority: Authority) -> tuple[list[Row], list[Row]]:
         name = f"{count} name{'s' if count > 1 else ''}"
         limit, stretch = NEAR_TARGETS[count]
         times_rows.append(
-            Row(name=f"issue {name}", acmectl=ours, certbot=theirs, limit=limit, stretch=stretch, note=f"{times} runs")
+            Row(name=f"issue {name}", acmectl=ours, certbot=theirs, limit=limit, stretch=stretch, note=race.note())
         )
         limit, stretch = REQUEST_TARGETS[count]
         requests_rows.append(
@@ -99,7 +99,7 @@ def _far(bench: Bench, authority: Authority) -> list[Row]:
                 certbot=theirs,
                 limit=limit,
                 stretch=stretch,
-                note=f"{times} runs",
+                note=race.note(),
             )
         )
         octets_rows.append(

@@ -26,7 +26,7 @@ def startup(bench: Bench) -> list[Row]:
                 limit=0.35,
                 stretch=0.25,
                 shown=milliseconds,
-                note=f"{times} runs",
+                note=race.note(),
             )
         )
     for count, times in ((1, bench.times(21, 5)), (FLEET, bench.times(7, 2))):
@@ -48,7 +48,7 @@ def startup(bench: Bench) -> list[Row]:
                 limit=0.15 if many else None,
                 stretch=0.08 if many else None,
                 shown=milliseconds,
-                note=f"{times} runs",
+                note=race.note(),
             )
         )
     return rows
