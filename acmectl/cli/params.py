@@ -221,7 +221,15 @@ def _resolve(
     table: OptionTable, occurrences: Sequence[Occurrence], files: FileValues
 ) -> tuple[dict[str, Value], dict[str, Source], dict[str, str]]:
     """Values, sources and origins by destination; click says which source won."""
-    rows = [row for row in table.rows if row.kind != "action" and row.deprecated is None]
+    # An option that nobody mentions keeps its default, and making all of them ready for click takes a while.
+    mentioned = {occurrence.row.destination for occurrence in occurrences} | files.values.keys()
+    rows = [
+        row
+        for row in table.rows
+        if row.kind != "action"
+        and row.deprecated is None
+        and (row.destination in mentioned or any(name in os.environ for name in row.environment))
+    ]
     command = click.Command(
         "acmectl",
         params=[
