@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 import os
 import shutil
 import signal
@@ -288,52 +286,3 @@ def test_a_signal_in_mid_run_leaves_whole_lineages_no_locks_and_no_answers(
     # Every version was deployed once; only the hook that was ended had to run again.
     assert len((tmp_path / "count").read_text().split()) == len(names) + 1
     assert not list(acmectl.work.glob("pending/*"))
-
-
-def _window(start: datetime.timedelta, end: datetime.timedelta) -> str:
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    return json.dumps({"suggestedWindow": {"start": (now + start).isoformat(), "end": (now + end).isoformat()}})
-
-
-def _one(outcome: dict[str, object]) -> dict[str, object]:
-    lineages = outcome["lineages"]
-    assert isinstance(lineages, list)
-    (one,) = lineages
-    return dict(one)
-
-
-def test_renewal_information_decides_is_kept_and_names_the_predecessor(tmp_path: Path) -> None:
-    with Pebble(PebbleConfig()) as pebble, Acmectl(pebble, tmp_path) as acmectl:
-        acmectl.certonly("ari.example")
-        conf = acmectl.config / "renewal" / "ari.example.conf"
-        pem = acmectl.live("ari.example").read_text()
-        # a future window: not due, the instant is kept between runs, the CA is asked once
-        future = _one(acmectl.run("renew", "--json", server=False).ok().json)
-        assert (future["outcome"], future["rule"]) == ("skipped", "ari")
-        asked = sum("/draft-ietf-acme-ari" in line or "renewal-info" in line for line in pebble.requests())
-        again = _one(acmectl.run("renew", "--json", server=False).ok().json)
-        assert again["ari"] == future["ari"]
-        assert "ari_retry_after" in conf.read_text()
-        assert sum("/draft-ietf-acme-ari" in line or "renewal-info" in line for line in pebble.requests()) == asked
-        # a past window, once it may be asked again: due
-        pebble.set_renewal_info(pem, _window(-2 * DAY, -1 * DAY))
-        _forget_when_to_ask(conf)
-        past = _one(acmectl.run("renew", "--json", server=False).ok().json)
-        assert (past["outcome"], past["rule"]) == ("success", "ari")
-        # malformed: nothing is known, the lifetime decides
-        pebble.set_renewal_info(acmectl.live("ari.example").read_text(), "{ not json")
-        malformed = acmectl.run("renew", "--json", server=False).ok()
-        assert (_one(malformed.json)["outcome"], _one(malformed.json)["rule"]) == ("skipped", "lifetime")
-
-
-def _forget_when_to_ask(conf: Path) -> None:
-    """As if the time to ask again had come."""
-    lines = conf.read_text().splitlines()
-    kept = []
-    for line in lines:
-        if line.startswith("ari = "):
-            state = json.loads(line.split("=", 1)[1].strip().strip("'\""))
-            state["ask_at"] = "2020-01-01T00:00:00+00:00"
-            line = f"ari = '{json.dumps(state)}'"
-        kept.append(line)
-    conf.write_text("\n".join(kept) + "\n")
