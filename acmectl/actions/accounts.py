@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
+from acmectl.actions.settle import settle
 from acmectl.errors import Aborted, ConfigError, ServerProblem
 from acmectl.events import AccountRegistered, Notice
+from acmectl.storage.rollovers import RolloverStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,20 +64,31 @@ def open_account(services: Services, request: AccountRequest) -> OpenAccount:
 def choose_account(services: Services, request: AccountRequest) -> StoredAccount | None:
     """The stored account that ``request`` means, or None when the CA has none here. Raises: ConfigError, Aborted."""
     if request.account_id is not None:
-        return services.accounts.get(request.server, request.account_id)
+        return _settled(services, services.accounts.get(request.server, request.account_id))
     listing = services.accounts.list(request.server)
     for skipped in listing.skipped:
         services.observe(Notice(text=skipped.reason, level="warning"))
     stored = listing.accounts
     if len(stored) <= 1:
-        return stored[0] if stored else None
+        return _settled(services, stored[0]) if stored else None
     if not services.person.interactive:
         raise ConfigError(
             f"There are {len(stored)} accounts for {request.server}: {', '.join(account.id for account in stored)}.",
             hint="Choose one with --account ID.",
         )
     labels = [account.label for account in stored]
-    return stored[services.person.choose("Which account should be used?", labels, flag="--account")]
+    chosen = stored[services.person.choose("Which account should be used?", labels, flag="--account")]
+    return _settled(services, chosen)
+
+
+def _settled(services: Services, stored: StoredAccount) -> StoredAccount:
+    """The account, unless it is not known which key it has. Raises: ConfigError."""
+    if RolloverStore(services.layout).concerns(stored.id):
+        raise ConfigError(
+            f"The account {stored.id} cannot be used before the change of its key, which was interrupted, is finished.",
+            hint=f"acmectl account rollover --server {stored.server} finishes it.",
+        )
+    return stored
 
 
 def register(services: Services, request: AccountRequest) -> OpenAccount:
@@ -105,6 +118,7 @@ def register(services: Services, request: AccountRequest) -> OpenAccount:
 def register_only(services: Services, request: AccountRequest) -> OpenAccount:
     """As the command ``register``: refuses when there is an account already. Raises: ConfigError."""
     with services.lock():
+        settle(services, request.server)
         if services.accounts.list(request.server).accounts:
             raise ConfigError(
                 f"There is an account for {request.server} already.",
@@ -115,7 +129,10 @@ def register_only(services: Services, request: AccountRequest) -> OpenAccount:
 
 def show(services: Services, request: AccountRequest) -> AccountInfo:
     """The account as the CA has it. Raises: ConfigError when there is none here, AcmeError."""
-    stored = _existing(services, request)
+    if RolloverStore(services.layout).pending(request.server):
+        with services.lock():
+            settle(services, request.server)
+    stored = existing_account(services, request)
     client = services.network.client(stored.server, AccountKey.from_jwk_json(stored.key_jwk_json))
     account = client.find_account()
     if account is None:
@@ -136,7 +153,8 @@ def show(services: Services, request: AccountRequest) -> AccountInfo:
 def update(services: Services, request: AccountRequest) -> tuple[str, ...]:
     """Replace the contacts; gives the e-mail addresses that the account has now. Raises: ConfigError, AcmeError."""
     with services.lock():
-        stored = _existing(services, request)
+        settle(services, request.server)
+        stored = existing_account(services, request)
         email = request.email
         if not email and not request.without_email:
             if not services.person.interactive:
@@ -153,7 +171,8 @@ def update(services: Services, request: AccountRequest) -> tuple[str, ...]:
 def unregister(services: Services, request: AccountRequest) -> StoredAccount:
     """Deactivate the account at the CA, then delete it here. Raises: ConfigError, Aborted, AcmeError."""
     with services.lock():
-        stored = _existing(services, request)
+        settle(services, request.server)
+        stored = existing_account(services, request)
         question = f"Deactivate the account {stored.id} at {stored.server} and delete it here? It cannot be undone."
         if not services.person.yes_no(question, default=True):
             raise Aborted("The account was left as it is.")
@@ -179,7 +198,8 @@ def check_email(addresses: Sequence[str]) -> None:
             raise ConfigError(f"{address!r} is not an e-mail address.", hint="Give it as name@example.org.")
 
 
-def _existing(services: Services, request: AccountRequest) -> StoredAccount:
+def existing_account(services: Services, request: AccountRequest) -> StoredAccount:
+    """As ``choose_account``, where there must be one. Raises: ConfigError, Aborted."""
     stored = choose_account(services, request)
     if stored is None:
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
+from acmectl.actions.settle import settle_all
 from acmectl.actions.version import checked_chain, choose_profile
 from acmectl.errors import ConfigError, StorageError, UsageError
 from acmectl.events import IssuanceStarted
@@ -69,6 +70,8 @@ def obtain_for_csr(
         )
     with services.lock():
         wanted = complete(csr.identifiers)
+        if not wanted.dry_run:
+            settle_all(services)
         places = {} if wanted.dry_run else _places(request)
         for path in places.values():
             _check_free(path)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from acmectl.config.options import OptionRow
 
 _REGISTERING = ("certonly", "register")
-_ACCOUNT = ("certonly", "renew", "reconfigure", "revoke", "register", "update_account", "unregister", "show_account")
+_ACCOUNT = (
+    *("certonly", "renew", "reconfigure", "revoke"),
+    *("register", "update_account", "unregister", "show_account", "account"),
+)
 
 ROWS = (
     OptionRow(
@@ -40,6 +43,17 @@ ROWS = (
         topics=("account", "automation"),
         verbs=_ACCOUNT,
         stored="account",
+    ),
+    OptionRow(
+        names=("--account-key-type",),
+        kind="choice",
+        choices=("rsa2048", "rsa3072", "rsa4096", "ec256", "ec384"),
+        metavar="TYPE",
+        help="kind of the account's new key: rsa2048, rsa3072, rsa4096, ec256 or ec384; by default the kind it has",
+        topics=("account",),
+        verbs=("account",),
+        certbot=False,
+        in_files=False,
     ),
     OptionRow(
         names=("--eab-kid",),

@@ -1,0 +1,45 @@
+"""The door to unfinished account key changes: cheap where there are none, which is nearly always."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError
+from acmectl.events import Notice
+from acmectl.storage.rollovers import RolloverStore
+
+if TYPE_CHECKING:
+    from acmectl.actions.key_change import KeyChanged
+    from acmectl.actions.services import Services
+
+
+def settle(services: Services, server: str) -> list[KeyChanged]:
+    """Finish the key changes that killed runs have begun with accounts at ``server``.
+
+    Called with the store locked, before an account is chosen. Raises: AcmeError when the CA cannot be asked;
+    StorageError.
+    """
+    begun = RolloverStore(services.layout).pending(server)
+    if not begun:
+        return []
+    from acmectl.actions.key_change import finish
+
+    return [done for rollover in begun if (done := finish(services, rollover)) is not None]
+
+
+def settle_all(services: Services) -> None:
+    """As ``settle`` for every CA; what fails becomes a warning, for it must not stop what is done elsewhere.
+
+    An account whose key is still in question then is refused when it is chosen.
+    """
+    begun = RolloverStore(services.layout).pending()
+    if not begun:
+        return
+    from acmectl.actions.key_change import finish
+
+    for rollover in begun:
+        try:
+            finish(services, rollover)
+        except AcmectlError as error:
+            text = f"The change of an account key at {rollover.server} could not be finished: {error.message}"
+            services.observe(Notice(text=text, level="warning"))
