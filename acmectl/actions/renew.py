@@ -14,6 +14,7 @@ from acmectl.actions.outcomes import Ending, LineageResult, Renewals
 from acmectl.actions.renewing import Renewer
 from acmectl.actions.revocations import known_revocations
 from acmectl.actions.scan import Snapshot, scan
+from acmectl.actions.settle import settle_all
 from acmectl.actions.suggestions import ask
 from acmectl.errors import LineageNotFound
 from acmectl.events import Notice
@@ -68,6 +69,7 @@ def renew(
             )
         if not request.dry_run:
             sweep(services.layout)
+            settle_all(services)
         names = services.lineages.names() if request.cert_name is None else [request.cert_name]
         found = list(scan(services, names, touch=not request.dry_run))
         renewer = Renewer(services, complete, keep_notes=not request.dry_run)

@@ -57,6 +57,7 @@ VERBS = {verb.name: verb for verb in _ALL}
 _BY_WORD = VERBS | {alias: verb for verb in _ALL for alias in verb.aliases}
 
 
+    Verb("account", "give the account a new key (account rollover)", arguments="rollover"),
 def find(word: str) -> Verb | None:
     """The command that ``word`` names, by its name or an alias."""
     return _BY_WORD.get(word)
