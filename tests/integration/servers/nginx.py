@@ -112,14 +112,17 @@ class Nginx:
         return "nogroup" if self._user == "nobody" and "nogroup:" in Path("/etc/group").read_text() else self._user
 
     def reload(self) -> None:
-        """Have it read its configuration and certificates again; back when new workers serve."""
+        """Have it read its configuration and certificates again; back when new workers serve, and they alone."""
         self.write_config()
-        before = self._generations()
+        before, left = self._generations(), self._retired()
         os.kill(self.process.pid, signal.SIGHUP)
-        wait_until(lambda: self._generations() > before, "nginx: reload")
+        wait_until(lambda: self._generations() > before and self._retired() > left, "nginx: reload")
 
     def _generations(self) -> int:
         return len(re.findall(r"start worker process \d+$", self.process.log_text(), re.MULTILINE))
+
+    def _retired(self) -> int:
+        return self.process.log_text().count("gracefully shutting down")
 
     def access_log(self) -> list[str]:
         """The requests so far, one line each."""
