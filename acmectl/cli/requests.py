@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.decide import Wanted
@@ -195,13 +197,27 @@ def _webroots(
         paths, known = tuple(conf.texts("webroot_path")), dict(conf.webroot_map)
     wanted = {name.value for name in identifiers}
     webroot_map = {name: path for name, path in known.items() if name in wanted}
+    asked: str | None = None
     if authenticator == "webroot" and settings.text("challenge_dir") is None:
         for name in sorted(wanted - webroot_map.keys()):
             if paths:
                 webroot_map[name] = paths[-1]
             elif app.prompts.interactive:
-                webroot_map[name] = app.prompts.ask(f"Document root of {name}", flag="--webroot-path")
+                asked = webroot_map[name] = _asked_webroot(app, name, asked)
     return Webroots(identifiers=identifiers, webroot_map=webroot_map, webroot_path=paths)
+
+
+def _asked_webroot(app: App, name: str, default: str | None) -> str:
+    """The absolute path of an existing directory, from the person, who is asked again about anything else."""
+
+    def absolute(text: str) -> str:
+        path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 - links are meant to stay
+        if not Path(path).is_dir():
+            raise ConfigError(f"{path} is not a directory.")
+        return path
+
+    question = f"Document root of {name}" + (f" (Enter: {default})" if default is not None else "")
+    return absolute(app.prompts.ask(question, default=default, flag="--webroot-path", check=absolute))
 
 
 def _with_webroots(settings: Settings, webroots: Webroots) -> Settings:

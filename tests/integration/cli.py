@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sysconfig
@@ -93,6 +94,20 @@ class Run:
     def send(self, signum: int) -> None:
         """Send a signal to the program alone."""
         self._process.send_signal(signum)
+
+    def told(self, fifo: Path) -> str:
+        """What a hook of the run writes to ``fifo``: waits for it while the run is going on."""
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            text = b""
+            while not text:
+                if not self.running:
+                    raise AssertionError(f"the run ended before it wrote to {fifo.name}:\n{self.wait()}")
+                if select.select([reader], [], [], 0.1)[0]:
+                    text = os.read(reader, 4096)
+            return text.decode()
+        finally:
+            os.close(reader)
 
     def wait(self) -> Outcome:
         """Wait for its end."""
@@ -218,7 +233,7 @@ class Acmectl:
         os.mkfifo(wait)
         options = ("--pre-hook", f"echo > {ready}; cat {wait}")
         run = self.start("certonly", "-n", "--agree-tos", "--standalone", "-d", "holder.example", *options)
-        ready.read_text()
+        run.told(ready)
         try:
             yield run
         finally:

@@ -60,7 +60,7 @@ def test_directory_hooks_run_first_sorted_and_never_twice(acmectl, log):
         hook(hooks / kind, log, f"{kind}-backup", name="30-backup~")
         (hooks / kind / "40-not-executable").write_text("#!/bin/sh\nexit 1\n")
         (hooks / kind / "50-directory").mkdir()
-    again = ("--pre-hook", str(hooks / "pre" / "10-first"))
+    again = ("--deploy-hook", str(hooks / "deploy" / "10-first"))
     acmectl.certonly("a.example", options=("--standalone", *again, "--post-hook", hook(acmectl.folder, log, "post-3")))
     assert [row["KIND"] for row in notes(log)] == [
         *("pre-1", "pre-2", "deploy-1", "deploy-2", "post-1", "post-2", "post-3"),

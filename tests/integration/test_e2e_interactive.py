@@ -1,5 +1,7 @@
 """A person at a terminal: every question of certonly, and manual by hand."""
 
+import os
+
 import pexpect
 import pytest
 
@@ -94,6 +96,23 @@ def test_other_names_for_a_named_certificate_are_shown_before_they_change(acmect
     terminal.sendline("")
     ended(terminal)
     assert acmectl.names("o.example") == ["new.example", "o.example"]
+
+
+def test_a_webroot_that_was_not_named_is_asked_for_and_remembered(pebble, acmectl, public_folder):
+    acmectl.run("register", "-n", "--agree-tos").ok()
+    with static_server(public_folder, pebble.http_port):
+        terminal = acmectl.terminal("certonly", "--webroot", "-d", "a.example", "-d", "b.example")
+        terminal.expect_exact("Document root of a.example")
+        terminal.sendline("/nowhere/at/all")
+        terminal.expect_exact("/nowhere/at/all is not a directory.")
+        terminal.expect_exact("Document root of a.example")
+        # Relative to where the person is.
+        terminal.sendline(os.path.relpath(public_folder, acmectl.cwd))
+        terminal.expect_exact(f"Document root of b.example (Enter: {public_folder})")
+        terminal.sendline("")
+        ended(terminal)
+    roots = {"a.example": str(public_folder), "b.example": str(public_folder)}
+    assert acmectl.params("a.example")["webroot_map"] == roots
 
 
 def test_delete_offers_a_list_and_asks_once_more(acmectl):

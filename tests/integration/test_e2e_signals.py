@@ -105,7 +105,7 @@ def test_a_signal_while_an_auth_hook_runs_ends_the_hook_and_cleans_up_after_it(p
         *("certonly", "-n", "--agree-tos", "--manual", "--preferred-challenges", "http", "-d", "a.example"),
         *("--manual-auth-hook", auth, "--manual-cleanup-hook", cleanup),
     )
-    hook = int(ready.read_text())
+    hook = int(run.told(ready))
     run.send(signum)
     is_tidy(acmectl, run.wait(), code)
     assert cleaned.read_text() == "a.example\n"
@@ -122,7 +122,7 @@ def test_a_signal_while_a_pre_hook_runs_still_runs_the_post_hook(pebble, acmectl
         *("certonly", "-n", "--agree-tos", "--standalone", "-d", "a.example"),
         *("--pre-hook", pre, "--post-hook", f"echo post >> {log}"),
     )
-    ready.read_text()
+    run.told(ready)
     run.send(signum)
     is_tidy(acmectl, run.wait(), code)
     assert log.read_text() == "post\n"
@@ -136,7 +136,7 @@ def test_a_signal_stops_renew_between_lineages_and_its_post_hook_runs(pebble, ac
     os.mkfifo(ready)
     deploy = script(acmectl.folder / "deploy", f"echo $$ > {ready}\nexec tail -f /dev/null")
     run = acmectl.start("renew", "--force-renewal", "--deploy-hook", deploy, "--post-hook", f"echo post >> {log}")
-    ready.read_text()
+    run.told(ready)
     run.send(signal.SIGTERM)
     done = run.wait()
     assert done.code == -signal.SIGTERM, str(done)
@@ -199,7 +199,7 @@ def test_after_an_interrupted_run_the_next_one_succeeds(pebble, acmectl, public_
     os.mkfifo(ready)
     auth = script(acmectl.folder / "auth", f"echo $$ > {ready}\nexec tail -f /dev/null")
     run = acmectl.start("certonly", "-n", "--agree-tos", "--manual", "--manual-auth-hook", auth, "-d", "a.example")
-    ready.read_text()
+    run.told(ready)
     run.send(signal.SIGTERM)
     run.wait()
     with static_server(public_folder, pebble.http_port):
