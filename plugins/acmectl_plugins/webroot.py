@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from acmectl.plugin.api import Authenticator, AuthorizationFailed, AuthorizationFailure, PluginError
+from acmectl_plugins.link_owner import open_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ class Webroot(Authenticator):
             for part in self._below:
                 try:
                     parent = opened
-                    opened = stack.enter_context(_closing(os.open(part, _PLACE | os.O_NOFOLLOW, dir_fd=parent)))
+                    opened = stack.enter_context(_closing(open_part(part, _PLACE, parent)))
                 except FileNotFoundError:
                     break
                 except NotADirectoryError as error:
@@ -188,7 +189,7 @@ class Webroot(Authenticator):
             for part in self._below:
                 if not _is_open(part, opened) and _is_new(part, opened):
                     _open_up(part, opened)
-                opened = stack.enter_context(_closing(os.open(part, _PLACE | os.O_NOFOLLOW, dir_fd=opened)))
+                opened = stack.enter_context(_closing(open_part(part, _PLACE, opened)))
 
     def _remove(self, root: str, token: str) -> None:
         def step() -> None:
@@ -235,7 +236,7 @@ class Webroot(Authenticator):
         try:
             if made and not _is_open(part, parent):
                 _open_up(part, parent)
-            return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            return open_part(part, _DIRECTORY, parent)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise _not_followed(part, parent, root) from error
@@ -315,7 +316,7 @@ def _is_new(part: str, parent: int) -> bool:
 
 def _open_up(part: str, parent: int) -> None:
     """Give a directory of ours its mode although it cannot be opened."""
-    with _closing(os.open(part, _PLACE | os.O_NOFOLLOW, dir_fd=parent)) as opened:
+    with _closing(open_part(part, _PLACE, parent)) as opened:
         if os.fstat(opened).st_uid == os.geteuid():
             os.chmod(f"/proc/self/fd/{opened}", _DIRECTORY_MODE)  # noqa: PTH101
 

@@ -281,11 +281,29 @@ def test_the_web_root_itself_may_be_a_link(tmp_path):
 
 
 @pytest.mark.parametrize("part", [WELL_KNOWN, CHALLENGES])
-def test_a_link_below_the_web_root_is_not_followed(tmp_path, part):
+def test_a_link_below_the_web_root_that_is_our_own_is_followed(tmp_path, part):
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / part).parent.mkdir(parents=True)
+    outside.mkdir()
+    (root / part).symlink_to("../outside" if part == WELL_KNOWN else "../../outside")
+    one = plugin(root)
+    one.check([TASK.identifier])
+    one.present([TASK])
+    assert (root / CHALLENGES / TASK.token).read_bytes() == TASK.http_body
+    assert [path for path in outside.rglob("*") if path.is_file()]
+    one.clean_up([TASK])
+    assert not [path for path in outside.rglob("*") if path.is_file()]
+    assert (root / part).is_symlink()
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("part", [WELL_KNOWN, CHALLENGES])
+def test_a_link_below_the_web_root_that_somebody_else_made_is_not_followed(tmp_path, part):
     root, outside = tmp_path / "root", tmp_path / "outside"
     (root / part).parent.mkdir(parents=True)
     outside.mkdir()
     (root / part).symlink_to(outside)
+    os.lchown(root / part, 65534, 65534)
     one = plugin(root)
     with pytest.raises(PluginError, match="symbolic link") as caught:
         one.check([TASK.identifier])
