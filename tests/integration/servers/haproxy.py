@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from tests.integration.servers.process import ServerProcess, accepts, wait_until
+from tests.integration.servers.process import ServerProcess, accepts
 from tests.integration.servers.requirements import find_program, require
 
 GLOBAL = """\
@@ -23,7 +21,10 @@ defaults
 
 
 class HAProxy:
-    """A real HAProxy. ``lines`` are its frontends and backends; ``port`` is where it must answer."""
+    """A real HAProxy. ``lines`` are its frontends and backends; ``port`` is where it must answer.
+
+    SIGUSR2 has it read its files again; one that comes while it does is lost.
+    """
 
     def __init__(self, port: int, lines: str) -> None:
         require("haproxy")
@@ -34,7 +35,7 @@ class HAProxy:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="acmectl-haproxy-")))
-            self._write()
+            (self.folder / "haproxy.cfg").write_text(GLOBAL + self.lines)
             program = find_program("haproxy")
             assert program is not None
             command = [program, "-W", "-f", str(self.folder / "haproxy.cfg")]
@@ -46,17 +47,3 @@ class HAProxy:
 
     def __exit__(self, *_exc: object) -> None:
         self._stack.close()
-
-    def _write(self) -> None:
-        (self.folder / "haproxy.cfg").write_text(GLOBAL + self.lines)
-
-    def reload(self) -> None:
-        """Have it read its configuration and certificates again; back when new workers serve."""
-        self._write()
-        before = self.generations()
-        os.kill(self.process.pid, signal.SIGUSR2)
-        wait_until(lambda: self.generations() > before, "haproxy: reload")
-
-    def generations(self) -> int:
-        """How often workers have been started; a reload asked for while another goes on is lost."""
-        return self.process.log_text().count("Loading success")
