@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from acmectl.actions.in_use import find_uses
 from acmectl.errors import Aborted, ConfigError
+from acmectl.events import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from acmectl.actions.in_use import Use
     from acmectl.actions.services import Services
     from acmectl.storage.deleting import Deleted
 
@@ -19,17 +23,28 @@ class ChooseMany(Protocol):
     def __call__(self, question: str, choices: Sequence[str], *, flag: str | None = None) -> tuple[int, ...]: ...
 
 
-def delete(services: Services, name: str | None, *, choose_many: ChooseMany) -> list[Deleted]:
-    """Remove the lineage ``name``, or those that are picked.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """What was removed, and which configuration still names it."""
+
+    deleted: tuple[Deleted, ...]
+    uses: tuple[Use, ...]
+
+
+def delete(services: Services, name: str | None, *, choose_many: ChooseMany) -> Deletion:
+    """Remove the lineage ``name``, or those that are picked; what still names its files is told before.
 
     Raises: LineageNotFound, ConfigError, Aborted, StorageError.
     """
     with services.lock():
         names = [name] if name is not None else _picked(services, choose_many)
+        uses = find_uses(services.lineages, [one for one in names if services.lineages.exists(one)])
+        for use in uses:
+            services.observe(Notice(text=str(use), level="warning"))
         what = "the certificate " + ", ".join(names)
         if not services.person.yes_no(f"Delete {what} with all its files?", default=True):
             raise Aborted("Nothing was deleted.")
-        return [services.lineages.delete(one) for one in names]
+        return Deletion(deleted=tuple(services.lineages.delete(one) for one in names), uses=uses)
 
 
 def _picked(services: Services, choose_many: ChooseMany) -> list[str]:

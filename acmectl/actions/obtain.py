@@ -87,10 +87,11 @@ def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
                 target = Target(name=name, identifiers=identifiers, existing=services.lineages.get(name))
             case _:
                 raise ConfigError("No identifiers were given.", hint="Name them with -d NAME.")
-        return _carried_out(services, target, complete)
+        return carry_out(services, target, complete)
 
 
-def _carried_out(services: Services, target: Target, complete: Complete) -> Obtained:
+def carry_out(services: Services, target: Target, complete: Complete) -> Obtained:
+    """One attempt for ``target``, with its hooks; called with the store locked. Raises: AcmectlError of every kind."""
     request = complete(target.existing.conf if target.existing is not None else None, target.identifiers)
     refuse_test_over_real(target, request)
     services.load_authenticator(request.authenticator.name)

@@ -113,7 +113,7 @@ class TimerRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerPlan:
-    """The units, by file name, and the same as a crontab line. ``short_lived`` names certificates that want it hourly."""
+    """The units by file name, and the same for cron. ``short_lived`` are certificates that want it hourly."""
 
     rhythm: Rhythm
     units: Mapping[str, str]
@@ -127,7 +127,9 @@ def plan(lineages: LineageStore, request: TimerRequest) -> TimerPlan:
     interval = request.interval or (HOURLY if short_lived else TWICE_A_DAY)
     minutes, rest = divmod(int(interval.total_seconds()), 60)
     if rest:
-        raise ConfigError("A timer cannot run every so many seconds.", hint="Give --timer-interval in minutes or hours.")
+        raise ConfigError(
+            "A timer cannot run every so many seconds.", hint="Give --timer-interval in minutes or hours."
+        )
     rhythm = Rhythm(interval=minutes, offset=_offset(minutes))
     layout = lineages.layout
     command = [*request.program, "renew", *_options(layout, request, rhythm)]
@@ -254,7 +256,7 @@ def _refuse_another_directory(layout: Layout) -> None:
     if any(line.startswith("ExecStart=") and ours not in line for line in present.splitlines()):
         raise ConfigError(
             f"{path} is there already and does not renew what is in {layout.config_dir}.",
-            hint=f"If it may go, remove it and run this again; else save what --print shows under other names beside it.",
+            hint="If it may go, remove it and run this again; else save what --print shows beside it by other names.",
         )
 
 

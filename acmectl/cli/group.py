@@ -43,11 +43,21 @@ _ALL = (
     Verb("renew", "renew all certificates that are due"),
     Verb("certificates", "list the certificates", reads_only=True),
     Verb("revoke", "revoke a certificate"),
+    Verb("reconfigure", "change how a certificate is renewed, once a trial has shown that it works"),
+    Verb("rollback", "make an earlier version of a certificate live again"),
     Verb("delete", "delete a certificate's files"),
+    Verb(
+        "enable-timer",
+        "have systemd run renew",
+        module="enable_timer",
+        aliases=("enable_timer",),
+        reads_only=True,
+    ),
     Verb("register", "make an account at the CA", module="accounts"),
     Verb("show_account", "show the account at the CA", reads_only=True, module="accounts"),
     Verb("update_account", "change the account's e-mail addresses", module="accounts"),
     Verb("unregister", "deactivate the account at the CA", module="accounts"),
+    Verb("account", "give the account a new key (account rollover)", arguments="rollover"),
     Verb("plugins", "list the authenticators", arguments="NAME", reads_only=True),
     Verb("hook-path", "print where the ready-made hooks lie", arguments="NAME", reads_only=True, module="hook_path"),
     Verb("help", "explain a topic, a command or a plugin", arguments="TOPIC", reads_only=True),
@@ -57,7 +67,6 @@ VERBS = {verb.name: verb for verb in _ALL}
 _BY_WORD = VERBS | {alias: verb for verb in _ALL for alias in verb.aliases}
 
 
-    Verb("account", "give the account a new key (account rollover)", arguments="rollover"),
 def find(word: str) -> Verb | None:
     """The command that ``word`` names, by its name or an alias."""
     return _BY_WORD.get(word)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,6 +160,22 @@ def certificate_request(
     )
 
 
+def as_trial(app: App, request: CertificateRequest, *, run_deploy_hooks: bool) -> CertificateRequest:
+    """The same request as a dry run: at the staging counterpart of its CA, else without finalizing."""
+    server = request.account.server
+    staging = _STAGING_OF.get(server)
+    account = replace(
+        request.account,
+        server=staging or server,
+        account_id=request.account.account_id if staging in {None, server} else None,
+        agree_tos=request.account.agree_tos or _has_accounts(app.settings),
+        without_email=True,
+    )
+    return replace(
+        request, account=account, dry_run=True, finalize=staging is not None, run_deploy_hooks=run_deploy_hooks
+    )
+
+
 def _endpoint(settings: Settings) -> Endpoint | None:
     text = settings.text("check_endpoint")
     return None if text is None else parse_endpoint(text, settings.origin("check_endpoint"))
@@ -191,10 +207,11 @@ def _webroots(
     app: App, settings: Settings, conf: RenewalConf | None, identifiers: tuple[Identifier, ...], authenticator: str
 ) -> Webroots:
     given = resolve(app.settings.named)
-    if given.webroot_path or given.webroot_map or conf is None:
+    if given.webroot_path or conf is None:
         paths, known = given.webroot_path, dict(given.webroot_map)
     else:
-        paths, known = tuple(conf.texts("webroot_path")), dict(conf.webroot_map)
+        # A map given alone speaks of its own names and of no others.
+        paths, known = tuple(conf.texts("webroot_path")), {**conf.webroot_map, **given.webroot_map}
     wanted = {name.value for name in identifiers}
     webroot_map = {name: path for name, path in known.items() if name in wanted}
     asked: str | None = None

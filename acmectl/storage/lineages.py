@@ -138,6 +138,22 @@ class LineageStore:
 
         return archive.scan(saving.places_for_writing(self.layout, name).archive).next_version
 
+    def renewal_conf(self, name: str) -> RenewalConf:
+        """The renewal file alone, whatever the links are like. Raises: LineageNotFound, StorageError."""
+        return read_conf(self.layout, check_lineage_name(name))[0]
+
+    def kept_versions(self, name: str) -> tuple[int, ...]:
+        """Numbers of the versions that all four files are kept of, ascending. Raises: StorageError."""
+        from acmectl.storage import archive, saving
+
+        return tuple(sorted(archive.scan(saving.places_for_writing(self.layout, name).archive).complete))
+
+    def read_version(self, name: str, number: int) -> VersionFiles:
+        """The four files of a kept version. Raises: StorageError."""
+        from acmectl.storage import archive, saving
+
+        return archive.read_version(saving.places_for_writing(self.layout, name).archive, number)
+
     # Writing, with the store locked
 
     def heal(self, name: str) -> list[str]:

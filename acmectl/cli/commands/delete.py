@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 def run(app: App) -> ExitCode:
     """Delete the named lineage, or those that the person picks. Raises: AcmectlError."""
-    deleted = delete(build_services(app), checked_name(app.settings), choose_many=app.prompts.choose_many)
-    for one in deleted:
+    done = delete(build_services(app), checked_name(app.settings), choose_many=app.prompts.choose_many)
+    for one in done.deleted:
         app.console.status(f"Deleted all files of the certificate {one.name}.")
         for path in one.kept:
             app.console.warning(f"{path} was left, for it holds other files too.")
-    content = [{"name": one.name, "kept": [str(path) for path in one.kept]} for one in deleted]
-    app.console.result("deleted", {"deleted": content})
+    content = [{"name": one.name, "kept": [str(path) for path in one.kept]} for one in done.deleted]
+    uses = [{"name": use.name, "path": str(use.path), "line": use.line} for use in done.uses]
+    app.console.result("deleted", {"deleted": content, "in_use": uses})
     return ExitCode.OK

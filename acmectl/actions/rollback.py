@@ -1,0 +1,162 @@
+"""rollback: make an earlier kept version of a certificate live again, and keep it live until the next renewal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from acmectl.actions.endpoint import owed_steps
+from acmectl.actions.hooks import HookSession
+from acmectl.actions.ledger import KEY as DEPLOY
+from acmectl.actions.ledger import Owed
+from acmectl.actions.listing import REVOKED
+from acmectl.actions.obtain import deploy
+from acmectl.actions.version import NewVersion, Target
+from acmectl.errors import ConfigError, LineageDamaged
+from acmectl.events import LineageHealed, Notice, WentLive
+from acmectl.pki.chain import verify_lineage
+from acmectl.pki.summary import summary
+from acmectl.storage.lineage import PINNED, BrokenLineage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from acmectl.actions.renewing import CompleteRenewal
+    from acmectl.actions.services import Services
+    from acmectl.errors import HookFailed
+    from acmectl.identifiers import Identifier
+    from acmectl.storage.lineage import Lineage
+
+_ABOUT_ANOTHER_VERSION = ("ari", REVOKED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackRequest:
+    """``to_version`` None means the newest whole one before the live one."""
+
+    cert_name: str
+    to_version: int | None = None
+    allow_expired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledBack:
+    """What is live now. ``before`` was live until now (None: nothing that could be used).
+
+    ``changed`` is False when it was live already. ``hook_failures`` make the run fail, though the version stays live.
+    """
+
+    name: str
+    version: int
+    before: int | None
+    changed: bool
+    pinned: bool
+    serial: int
+    not_after: datetime
+    identifiers: tuple[Identifier, ...]
+    live_dir: Path
+    hook_failures: tuple[HookFailed, ...] = ()
+
+
+def rollback(services: Services, request: RollbackRequest, complete: CompleteRenewal) -> RolledBack:
+    """Make a kept version live and run the deploy hooks for it.
+
+    The renewal file pins it first, so that a run that is killed at any point leaves work that the next one finishes.
+
+    Raises: LineageNotFound; ConfigError for a version that is not kept or has expired; LineageDamaged for one whose
+    files do not belong together; StorageError, Interrupted.
+    """
+    name = request.cert_name
+    with services.lock():
+        opened = services.lineages.open(name)
+        for what in opened.healed:
+            services.observe(LineageHealed(lineage=name, what=what))
+        present = None if isinstance(opened.lineage, BrokenLineage) else opened.lineage
+        before = present.version if present is not None else None
+        kept = services.lineages.kept_versions(name)
+        number = _chosen(request, before, kept)
+        found = _checked(services, request, number)
+        # What is newest needs no pin: nothing would take its place.
+        pin = number if number != max(kept) else None
+        if present is not None and present.version == number and present.pinned == pin:
+            return replace(found, before=before, changed=False, pinned=pin is not None, live_dir=present.live_dir)
+        _tell_other_names(services, present, found)
+        conf, identifiers = services.lineages.renewal_conf(name), found.identifiers
+        plan = complete(conf, identifiers, services.layout.renewal_conf(name))
+        session = HookSession(services.hooks, services.layout.hooks_dir)
+        steps = owed_steps(session.deploy_commands(plan.hooks), plan.check_endpoint)
+        services.lineages.update_own(
+            name,
+            {
+                PINNED: pin,
+                DEPLOY: Owed(version=number, hooks=steps).to_json(),
+                **dict.fromkeys(_ABOUT_ANOTHER_VERSION),
+            },
+        )
+        services.lineages.activate(name, number)
+        services.observe(WentLive(lineage=name, version=number))
+        lineage = services.lineages.get(name)
+        made = NewVersion(name=name, number=number, identifiers=identifiers)
+        target = Target(name=name, identifiers=identifiers, existing=lineage)
+        failures, _owed = deploy(services, session, made, plan, target)
+        return replace(
+            found,
+            before=before,
+            pinned=pin is not None,
+            live_dir=lineage.live_dir,
+            hook_failures=tuple(failures),
+        )
+
+
+def _chosen(request: RollbackRequest, before: int | None, kept: tuple[int, ...]) -> int:
+    name = request.cert_name
+    if request.to_version is not None:
+        if request.to_version not in kept:
+            listed = ", ".join(map(str, kept)) or "none"
+            raise ConfigError(
+                f"Version {request.to_version} of the certificate {name} is not kept, or not all four files of it are.",
+                hint=f"Whole versions that are kept: {listed}.",
+            )
+        return request.to_version
+    earlier = [number for number in kept if before is None or number < before]
+    if not earlier:
+        at = f"version {before}, which is live," if before is not None else "any version"
+        raise ConfigError(f"Nothing before {at} of the certificate {name} is kept, so there is no way back.")
+    return max(earlier)
+
+
+def _checked(services: Services, request: RollbackRequest, number: int) -> RolledBack:
+    """The version's facts, once it is sure that servers can use it."""
+    name = request.cert_name
+    files = services.lineages.read_version(name, number)
+    problem = verify_lineage(files.cert, files.chain, files.fullchain, files.privkey)
+    if problem is not None:
+        raise LineageDamaged(f"Version {number} of the certificate {name} cannot be used: {problem}.")
+    certificate = summary(files.cert)
+    if certificate.not_after <= services.clock.now():
+        text = f"Version {number} of the certificate {name} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC"
+        if not request.allow_expired:
+            raise ConfigError(f"{text}.", hint="To make it live all the same add --allow-expired.")
+        services.observe(Notice(text=f"{text}; it goes live all the same.", level="warning"))
+    return RolledBack(
+        name=name,
+        version=number,
+        before=None,
+        changed=True,
+        pinned=True,
+        serial=certificate.serial,
+        not_after=certificate.not_after,
+        identifiers=certificate.identifiers,
+        live_dir=services.layout.live(name),
+    )
+
+
+def _tell_other_names(services: Services, present: Lineage | None, found: RolledBack) -> None:
+    if present is None:
+        return
+    names = summary(present.read("cert")).identifiers
+    missing = " ".join(str(name) for name in names if name not in found.identifiers)
+    if missing:
+        text = f"Version {found.version} of the certificate {found.name} is not valid for {missing}."
+        services.observe(Notice(text=text, level="warning"))
