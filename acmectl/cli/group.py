@@ -43,7 +43,7 @@ _ALL = (
     Verb("renew", "renew all certificates that are due"),
     Verb("certificates", "list the certificates", reads_only=True),
     Verb("revoke", "revoke a certificate"),
-    Verb("reconfigure", "change how a certificate is renewed, once a trial has shown that it works"),
+    Verb("reconfigure", "change how a certificate is renewed, after a trial"),
     Verb("rollback", "make an earlier version of a certificate live again"),
     Verb("delete", "delete a certificate's files"),
     Verb(

@@ -85,7 +85,7 @@ def next_steps(app: App, done: Obtained) -> list[str]:
     elif app.settings.flag("preconfigured_renewal"):
         steps.append("A scheduled task renews this certificate.")
     else:
-        steps.append("Have 'acmectl renew' run twice a day, by a systemd timer or by cron, to renew it in time.")
+        steps.append("Have 'acmectl renew' run twice a day to renew it in time: 'acmectl enable-timer' sets that up with systemd.")
     return steps
 
 
