@@ -12,7 +12,14 @@ from acmectl.actions import ledger
 from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
 from acmectl.actions.journal import Draft, PendingJournal, forget_failed_order
 from acmectl.actions.ledger import Owed
-from acmectl.errors import AuthorizationFailed, ConfigError, ServerProblem
+from acmectl.errors import (
+    AuthorizationFailed,
+    ConfigError,
+    HookFailed,
+    PluginError,
+    ProtocolViolation,
+    ServerProblem,
+)
 from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, Notice, WentLive
 from acmectl.issuance.issue import issue
 from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
@@ -105,6 +112,10 @@ def issue_version(
             services.observe(Notice(text=f"Going on without {gone}: {error.message}", level="warning"))
             identifiers = left
             continue
+        except (ConfigError, PluginError, ProtocolViolation, HookFailed):
+            # Somebody has to change something first, so there is no use in coming back to this very order.
+            forget_failed_order(services, target.name, request)
+            raise
         return replace(made, dropped=tuple(i for i in target.identifiers if i not in identifiers))
 
 

@@ -17,6 +17,7 @@ from acmectl.errors import (
     AuthorizationFailure,
     ConfigError,
     PluginError,
+    ProtocolViolation,
 )
 from acmectl.events import AuthorizationsRead, ChallengesPresented, CleanUpFailed, Notice, Waiting
 from acmectl.identifiers import Identifier
@@ -80,7 +81,9 @@ class Authorizer:
         Raises: AuthorizationFailed, PluginError, PollTimeout, Interrupted.
         """
         self._refuse_dead(authorizations)
-        jobs = [self._job(one) for one in authorizations if one.status is not AuthorizationStatus.VALID]
+        todo = [one for one in authorizations if one.status is not AuthorizationStatus.VALID]
+        _refuse_foreign(order, todo)
+        jobs = [self._job(one) for one in todo]
         self.observe(AuthorizationsRead(total=len(authorizations), pending=len(jobs)))
         if not jobs:
             return self._watch(order, jobs, None)
@@ -235,6 +238,13 @@ def full_identifier(authorization: Authorization) -> Identifier:
     if authorization.wildcard and not identifier.is_wildcard:
         return Identifier(identifier.type, f"*.{identifier.value}")
     return identifier
+
+
+def _refuse_foreign(order: Order, authorizations: Sequence[Authorization]) -> None:
+    """What we answer for is what we ordered: control of other names is proved to nobody (RFC 8555 section 7.1.3)."""
+    for one in authorizations:
+        if full_identifier(one) not in order.identifiers:
+            raise ProtocolViolation(f"The CA asks to prove control of {full_identifier(one)}, which was not ordered.")
 
 
 def order_refused(order: Order) -> AcmectlError:

@@ -332,7 +332,8 @@ def an_output_file_that_exists(place: Ground) -> Bad:
 @case
 def nothing_listens_at_the_ca(_place: Ground) -> Bad:
     port = free_port()
-    return Bad(args=CERTONLY + ("-d", "x.example"), words=(f"127.0.0.1:{port}", "refused"), server=f"https://127.0.0.1:{port}/dir")
+    server = f"https://127.0.0.1:{port}/dir"
+    return Bad(args=(*CERTONLY, "-d", "x.example"), words=(f"127.0.0.1:{port}", "refused"), server=server)
 
 
 @case
@@ -351,7 +352,8 @@ def a_ca_with_an_untrusted_certificate(place: Ground) -> Bad:
 
 @case
 def a_ca_bundle_that_is_missing(_place: Ground) -> Bad:
-    return Bad(args=(*CERTONLY, "-d", "x.example"), words=("/nonexistent/ca.pem", "No such"), bundle="/nonexistent/ca.pem")
+    path = "/nonexistent/ca.pem"
+    return Bad(args=(*CERTONLY, "-d", "x.example"), words=(path, "No such"), bundle=path)
 
 
 @case
@@ -380,7 +382,8 @@ def a_server_that_is_no_url(_place: Ground) -> Bad:
 
 @case
 def a_page_that_is_no_directory(place: Ground) -> Bad:
-    return Bad(args=(*CERTONLY, "-d", "x.example"), words=("directory",), server=f"{place.pebble.management_url}/roots/0")
+    server = f"{place.pebble.management_url}/roots/0"
+    return Bad(args=(*CERTONLY, "-d", "x.example"), words=("directory",), server=server)
 
 
 # Accounts

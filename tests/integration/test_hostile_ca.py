@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -87,6 +89,7 @@ def an_answer_that_is_no_http(ca: CrookedCa) -> None:
 
 @crooked("nonce")
 def no_nonce(ca: CrookedCa) -> None:
+    ca.act("/dir", answer(ca.directory))
     ca.act("/nonce", answer(b""))
 
 
@@ -96,9 +99,12 @@ def a_binding_that_is_required(ca: CrookedCa) -> None:
     ca.refresh()
 
 
-@crooked("limits the rate", "Retry after 2100-01-01", "https://ca.example/limits")
+SOON = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
+
+
+@crooked("limits the rate", f"Retry after {SOON:%Y-%m-%d %H:%M}", "https://ca.example/limits")
 def a_rate_limit(ca: CrookedCa) -> None:
-    later = "Fri, 01 Jan 2100 00:00:00 GMT"
+    later = format_datetime(SOON, usegmt=True)
     link = '<https://ca.example/limits>;rel="help"'
     ca.problem("/new-order", "rateLimited", "too many certificates", 429, Retry_After=later, Link=link)
 
@@ -137,7 +143,7 @@ def a_token_with_an_escape(ca: CrookedCa) -> None:
     ca.refresh()
 
 
-@crooked("x.example")
+@crooked("y.example", "not ordered")
 def an_authorization_of_another_name(ca: CrookedCa) -> None:
     ca.authorization["identifier"] = {"type": "dns", "value": "y.example"}
     ca.refresh()
@@ -206,21 +212,19 @@ def live_key(place: Ground) -> ec.EllipticCurvePublicKey:
 
 CHAINS: dict[str, tuple[Callable[[Ground], bytes], tuple[str, ...]]] = {
     "another key": (lambda _p: chain(ec.generate_private_key(ec.SECP256R1()).public_key(), [NAME]), ("key",)),
-    "another name": (lambda p: chain(live_key(p), ["b.example"]), ("name",)),
-    "a name too many": (lambda p: chain(live_key(p), [NAME, "b.example"]), ("name",)),
+    "another name": (lambda p: chain(live_key(p), ["b.example"]), ("without", NAME)),
+    "a name too many": (lambda p: chain(live_key(p), [NAME, "b.example"]), ("more than was ordered", "b.example")),
     "an issuer that did not sign": (lambda p: chain(live_key(p), [NAME], issuer_of_another=True), ("chain",)),
-    "one that has expired": (lambda p: chain(live_key(p), [NAME], *days(-90, -1)), ("expired",)),
-    "one of the future": (lambda p: chain(live_key(p), [NAME], *days(10, 90)), ("not valid before",)),
+    "one that has expired": (lambda p: chain(live_key(p), [NAME], **days(-90, -1)), ("ended on",)),
+    "one of the future": (lambda p: chain(live_key(p), [NAME], **days(10, 90)), ("certificate", "20")),
     "a chain cut off": (lambda p: chain(live_key(p), [NAME])[:-80], ("chain",)),
     "no certificate at all": (lambda _p: b"<html>oops</html>", ("certificate",)),
     "nothing": (lambda _p: b"", ("certificate",)),
 }
 
 
-def days(start: int, end: int) -> tuple[object, object]:
-    from datetime import timedelta
-
-    return timedelta(days=start), timedelta(days=end)
+def days(start: int, end: int) -> dict[str, timedelta]:
+    return {"start": timedelta(days=start), "end": timedelta(days=end)}
 
 
 @pytest.mark.parametrize("name", CHAINS)

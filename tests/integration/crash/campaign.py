@@ -75,7 +75,7 @@ class Campaign:
 
         with ThreadPoolExecutor(len(self.grounds)) as pool:
             list(pool.map(one_point, todo))
-        print(f"{len(todo)} points, {self.runs} runs below strace, {len(self.seen)} states that a next run started from")
+        print(f"{len(todo)} points, {self.runs} runs, {len(self.seen)} states that a next run started from")
         if self.failures:
             pytest.fail(f"{len(self.failures)} of {len(todo)} points:\n" + "\n\n".join(self.failures), pytrace=False)
         missed = [str(point) for point in todo if (point.call, point.what) not in self.struck]

@@ -65,7 +65,8 @@ class CrookedCa:
 
     def put(self, path: str, body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """A well-formed answer with a nonce."""
-        self.server.routes[path] = answer(body, status, {"Content-Type": "application/json", **NONCE, **(headers or {})})
+        lines = {"Content-Type": "application/json", **NONCE, **(headers or {})}
+        self.server.routes[path] = answer(body, status, lines)
 
     def problem(self, path: str, code: str, detail: str, status: int = 403, **headers: str) -> None:
         """A problem document."""

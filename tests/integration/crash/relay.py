@@ -50,7 +50,7 @@ class Relay:
             def answer(self) -> None:
                 relay.pass_on(self)
 
-            do_GET = do_HEAD = do_POST = answer
+            do_GET = do_HEAD = do_POST = answer  # noqa: N815 - the names that http.server calls
 
             def log_message(self, *_args: object) -> None:
                 """Say nothing."""
