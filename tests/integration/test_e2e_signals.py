@@ -99,7 +99,7 @@ def test_a_signal_while_the_ca_validates_runs_the_cleanup_hooks(slow_pebble, slo
 def test_a_signal_while_an_auth_hook_runs_ends_the_hook_and_cleans_up_after_it(pebble, acmectl, signum, code):
     ready, cleaned = acmectl.folder / "ready", acmectl.folder / "cleaned"
     os.mkfifo(ready)
-    auth = script(acmectl.folder / "auth", f"echo $$ > {ready}\nexec tail -f /dev/null")
+    auth = script(acmectl.folder / "auth", f"echo $$ > {ready}\nexec sleep 600")
     cleanup = script(acmectl.folder / "clean", f"echo $CERTBOT_DOMAIN >> {cleaned}")
     run = acmectl.start(
         *("certonly", "-n", "--agree-tos", "--manual", "--preferred-challenges", "http", "-d", "a.example"),
@@ -116,7 +116,7 @@ def test_a_signal_while_an_auth_hook_runs_ends_the_hook_and_cleans_up_after_it(p
 def test_a_signal_while_a_pre_hook_runs_still_runs_the_post_hook(pebble, acmectl, signum, code):
     ready, log = acmectl.folder / "ready", acmectl.folder / "log"
     os.mkfifo(ready)
-    pre = script(acmectl.folder / "pre", f"echo $$ > {ready}\nexec tail -f /dev/null")
+    pre = script(acmectl.folder / "pre", f"echo $$ > {ready}\nexec sleep 600")
     before = len(pebble.requests())
     run = acmectl.start(
         *("certonly", "-n", "--agree-tos", "--standalone", "-d", "a.example"),
@@ -134,7 +134,7 @@ def test_a_signal_stops_renew_between_lineages_and_its_post_hook_runs(pebble, ac
         acmectl.certonly(name)
     ready, log = acmectl.folder / "ready", acmectl.folder / "log"
     os.mkfifo(ready)
-    deploy = script(acmectl.folder / "deploy", f"echo $$ > {ready}\nexec tail -f /dev/null")
+    deploy = script(acmectl.folder / "deploy", f"echo $$ > {ready}\nexec sleep 600")
     run = acmectl.start("renew", "--force-renewal", "--deploy-hook", deploy, "--post-hook", f"echo post >> {log}")
     run.told(ready)
     run.send(signal.SIGTERM)
@@ -197,7 +197,7 @@ def test_a_signal_while_the_ca_says_nothing_ends_the_run_at_once(tmp_path, publi
 def test_after_an_interrupted_run_the_next_one_succeeds(pebble, acmectl, public_folder):
     ready = acmectl.folder / "ready"
     os.mkfifo(ready)
-    auth = script(acmectl.folder / "auth", f"echo $$ > {ready}\nexec tail -f /dev/null")
+    auth = script(acmectl.folder / "auth", f"echo $$ > {ready}\nexec sleep 600")
     run = acmectl.start("certonly", "-n", "--agree-tos", "--manual", "--manual-auth-hook", auth, "-d", "a.example")
     run.told(ready)
     run.send(signal.SIGTERM)
