@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Authority, Bench
+from benchmarks.fleet import Tree
+from benchmarks.programs import Program, Run
 from benchmarks.table import Row, whole
 from tests.integration.servers.pebble import PebbleConfig
 
@@ -19,17 +21,11 @@ def nonces(bench: Bench) -> list[Row]:
             # certbot may not manage to register: it gets the account that acmectl registered.
             account = authority.registered(bench.acmectl, authority.pebble.directory_url)
 
-            race = bench.race(
-                f"{percent} % of all nonces refused",
-                issues,
-                lambda program, _, ca=authority, account=account: ca.issue(
-                    program,
-                    account.clone(bench.scratch / "tree"),
-                    ca.pebble.directory_url,
-                    ca.new_names(1),
-                    check=False,
-                ),
-            )
+            def issued(program: Program, _: int, ca: Authority = authority, account: Tree = account) -> Run:
+                tree = account.clone(bench.scratch / "tree")
+                return ca.issue(program, tree, ca.pebble.directory_url, ca.new_names(1), check=False)
+
+            race = bench.race(f"{percent} % of all nonces refused", issues, issued)
         ours = sum(run.status == 0 for run in race.acmectl)
         theirs = sum(run.status == 0 for run in race.certbot)
         seconds = sorted(race.seconds()[0])[len(race.acmectl) // 2]

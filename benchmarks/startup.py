@@ -16,7 +16,11 @@ def startup(bench: Bench) -> list[Row]:
     rows = []
     for flag in ("--version", "--help"):
         times = bench.times(21, 5)
-        race = bench.race(flag, times, lambda program, _, flag=flag: program.run(flag, scratch=bench.scratch))
+
+        def asked(program: Program, _: int, flag: str = flag) -> Run:
+            return program.run(flag, scratch=bench.scratch)
+
+        race = bench.race(flag, times, asked)
         ours, theirs = race.seconds()
         rows.append(
             Row(
