@@ -137,6 +137,7 @@ def _attempt(
         journal = PendingJournal(
             services, account, target.name, target.identifiers, draft=draft, profile=profile, version=version
         )
+    resumed = draft.resume is not None and draft.resume.order.finalized
     chains = issue(
         account.client,
         IssuanceRequest(
@@ -164,7 +165,15 @@ def _attempt(
     if not chains:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
     spki = public_bytes_of(draft.key_pem)
-    issued = checked_chain(services, chains, request.preferred_chain, spki, target.identifiers, quiet=request.dry_run)
+    try:
+        issued = checked_chain(
+            services, chains, request.preferred_chain, spki, target.identifiers, quiet=request.dry_run
+        )
+    except ProtocolViolation:
+        if resumed:
+            # Useless a second time: the next run needs another order.
+            services.pending.drop(target.name)
+        raise
     if request.dry_run:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
     return _keep(services, target, request, draft, issued)
