@@ -171,6 +171,10 @@ class AcmeClient:
             self._key = old_key
             raise
 
+    def expect_new_key(self) -> None:
+        """Take note that the key is new to the CA, parts of which may not know it for some seconds."""
+        self._session.key_changed()
+
     def _kid(self) -> str:
         """The account URL, asked of the CA if not known yet. Raises: ConfigError when there is no account."""
         if self._account_url is None and self.find_account() is None:

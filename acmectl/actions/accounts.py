@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from acmectl.storage.accounts import StoredAccount
 
 _EMAIL = re.compile(r"^[^@\s,<>]+@[^@\s,<>.]+(\.[^@\s,<>.]+)+$")
+_NEW = 10.0  # seconds in which a CA may not know an account's key everywhere
 _GONE = {ProblemType.ACCOUNT_DOES_NOT_EXIST, ProblemType.UNAUTHORIZED}
 
 
@@ -58,7 +60,7 @@ def open_account(services: Services, request: AccountRequest) -> OpenAccount:
     if stored is None:
         return register(services, request)
     services.network.remember_trust(request.server)
-    return OpenAccount(client=_client(services, stored), stored=stored)
+    return OpenAccount(client=client_of(services, stored), stored=stored)
 
 
 def choose_account(services: Services, request: AccountRequest) -> StoredAccount | None:
@@ -164,7 +166,7 @@ def update(services: Services, request: AccountRequest) -> tuple[str, ...]:
                 )
             email = _ask_email(services, "New e-mail address (empty: none)")
         check_email(email)
-        _client(services, stored).update_account([f"mailto:{address}" for address in email])
+        client_of(services, stored).update_account([f"mailto:{address}" for address in email])
         return tuple(email)
 
 
@@ -177,7 +179,7 @@ def unregister(services: Services, request: AccountRequest) -> StoredAccount:
         if not services.person.yes_no(question, default=True):
             raise Aborted("The account was left as it is.")
         try:
-            _client(services, stored).deactivate_account()
+            client_of(services, stored).deactivate_account()
         except ServerProblem as error:
             if error.problem.code not in _GONE:
                 raise
@@ -209,9 +211,15 @@ def existing_account(services: Services, request: AccountRequest) -> StoredAccou
     return stored
 
 
-def _client(services: Services, stored: StoredAccount) -> AcmeClient:
-    key = AccountKey.from_jwk_json(stored.key_jwk_json)
-    return services.network.client(stored.server, key, account_url=stored.uri)
+def client_of(services: Services, stored: StoredAccount) -> AcmeClient:
+    """A client that works with the account. Raises: ConfigError when its key cannot be read."""
+    client = services.network.client(
+        stored.server, AccountKey.from_jwk_json(stored.key_jwk_json), account_url=stored.uri
+    )
+    with suppress(OSError):
+        if abs(services.clock.now().timestamp() - stored.directory.stat().st_mtime) < _NEW:
+            client.expect_new_key()
+    return client
 
 
 def _check_binding(request: AccountRequest, meta: DirectoryMeta) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
-from acmectl.actions.accounts import choose_account
+from acmectl.actions.accounts import choose_account, client_of
 from acmectl.actions.listing import REVOKED
 from acmectl.errors import ConfigError, LineageNotFound, ServerProblem
 from acmectl.events import Notice
@@ -106,8 +106,7 @@ def _revoke_at(
                 f"There is no account for {account.server} to revoke with.",
                 hint="Name the CA with --server, or give the certificate's own key with --key-path.",
             )
-        key = AccountKey.from_jwk_json(stored.key_jwk_json)
-        client = services.network.client(account.server, key, account_url=stored.uri)
+        client = client_of(services, stored)
     try:
         client.revoke(cert_der, request.reason, certificate_key=certificate_key)
     except ServerProblem as error:

@@ -197,6 +197,7 @@ class AccountStore:
                     # Gone in one step: a half-removed account would be reported as a damaged one for ever.
                     doomed = path.resolve().parent / temporary_name()
                     os.rename(path.resolve(), doomed)
+                    fsync_dir(doomed.parent)
                     remove_tree(doomed)
                 if parent.is_dir():
                     self._sweep(parent)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def sweep(layout: Layout) -> None:
     """Remove the remains. Called with the store locked; never raises, for what stays does no harm."""
-    for directory in (layout.work_dir, layout.live_root, layout.renewal_root):
+    for directory in (layout.work_dir, layout.live_root, layout.renewal_root, layout.accounts_root):
         _sweep(str(directory))
     with suppress(OSError):
         for host in os.listdir(layout.accounts_root):

@@ -10,7 +10,16 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from acmectl.storage.atomic import Permissions, fsync_dir, make_dir, read_file, storage_error, telling, write_file
+from acmectl.storage.atomic import (
+    Permissions,
+    fsync_dir,
+    is_temporary,
+    make_dir,
+    read_file,
+    storage_error,
+    telling,
+    write_file,
+)
 from acmectl.storage.layout import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
@@ -62,6 +71,9 @@ class RolloverStore:
         path = self._path(rollover.old_id)
         with telling(f"write {path}"):
             make_dir(self._root, 0o700)
+            for name in os.listdir(self._root):
+                if is_temporary(name):  # a key that a killed run never sent
+                    (self._root / name).unlink(missing_ok=True)
             content = {"format": _FORMAT, **asdict(rollover)}
             write_file(path, (json.dumps(content) + "\n").encode("ascii"), permissions=_SECRET)
 
