@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+LOOK_UP = 0.5
+"""Seconds between two looks whether a signal came.
+
+Python runs a handler between two steps of its own: a signal that comes just before a wait begins does not end it.
+"""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -73,8 +79,10 @@ class Interrupts:
         if self._shield_depth:
             select.select([], [], [], max(0.0, seconds))
             return
-        select.select([self._read_end], [], [], max(0.0, seconds))
-        self.check()
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            select.select([self._read_end], [], [], min(left, LOOK_UP))
+            self.check()
 
     def wait_readable(self, descriptor: int, seconds: float | None) -> bool:
         """Wait until ``descriptor`` can be read; False when ``seconds`` are over first.
@@ -87,9 +95,13 @@ class Interrupts:
         watch.register(descriptor, select.POLLIN)
         if not self._shield_depth:
             watch.register(self._read_end, select.POLLIN)
-        found = watch.poll(None if seconds is None else max(0.0, seconds) * 1000)
-        self.check()
-        return bool(found)
+        until = None if seconds is None else time.monotonic() + seconds
+        while True:
+            left = LOOK_UP if until is None else max(0.0, until - time.monotonic())
+            found = watch.poll(min(left, LOOK_UP) * 1000)
+            self.check()
+            if found or (until is not None and time.monotonic() >= until):
+                return bool(found)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

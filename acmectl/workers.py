@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from acmectl.errors import Interrupted
+from acmectl.interrupts import LOOK_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,8 +59,7 @@ def run_each(
             if interrupts is None:
                 index, outcome = done.get()
             else:
-                with interrupts.interruptible():
-                    index, outcome = done.get()
+                index, outcome = _next(done, interrupts)
             results[index] = outcome
     except Interrupted:
         stop.set()
@@ -69,6 +70,13 @@ def run_each(
     finally:
         stop.set()
     return [results[index] for index in range(len(items))]
+
+
+def _next(done: queue.SimpleQueue[T], interrupts: Interrupts) -> T:
+    """The next item. A signal that came just before the wait does not end it, so the wait is a short one each time."""
+    while True:
+        with contextlib.suppress(queue.Empty), interrupts.interruptible():
+            return done.get(timeout=LOOK_UP)
 
 
 def _outcome(function: Callable[[T], R], item: T) -> R | BaseException:

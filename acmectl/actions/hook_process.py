@@ -158,14 +158,13 @@ class HookRunner:
 
     def _next(self, messages: queue.SimpleQueue[_Line | int | None], deadline: float) -> _Line | int | None:
         """The next message. Raises: queue.Empty at the deadline, Interrupted."""
-        if threading.current_thread() is threading.main_thread():
-            with self._interrupts.interruptible():
-                return messages.get(timeout=max(0.0, deadline - self._clock.monotonic()))
-        while True:  # no signal reaches this thread, so it looks up now and then
+        # No signal reaches other threads, and one that came just before a wait does not end it: look up now and then.
+        while True:
             self._interrupts.check()
             left = deadline - self._clock.monotonic()
             try:
-                return messages.get(timeout=max(0.0, min(left, _LOOK_UP)))
+                with self._interrupts.interruptible():
+                    return messages.get(timeout=max(0.0, min(left, _LOOK_UP)))
             except queue.Empty:
                 if left <= _LOOK_UP:
                     raise

@@ -146,6 +146,8 @@ class Prompts:
         self._console.lines(prompt, end="")
         try:
             with self._interrupts.interruptible():
+                if stream is not None and stream.isatty():
+                    self._interrupts.wait_readable(stream.fileno(), None)
                 line = stream.readline() if stream is not None else ""
         except (OSError, ValueError, UnicodeDecodeError) as error:
             raise Aborted(f"The answer could not be read: {_short(question)}", hint=self._hint(flag)) from error

@@ -17,11 +17,13 @@ SIGNALS = pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, -signal.SIGTERM)], ids=["SIGINT", "SIGTERM"]
 )
 
+AGES = 200_000
+
 
 @pytest.fixture(scope="module")
 def slow_pebble():
-    """It takes its time before it validates: longer than any test waits."""
-    with Pebble(PebbleConfig(va_nosleep=False, va_sleep_seconds=120)) as server:
+    """It takes its time before it validates: a day or two, for it draws the seconds by lot."""
+    with Pebble(PebbleConfig(va_nosleep=False, va_sleep_seconds=AGES)) as server:
         yield server
 
 
@@ -181,7 +183,7 @@ def test_control_c_at_a_question_ends_the_run(acmectl):
 
 @SIGNALS
 def test_a_signal_while_the_ca_says_nothing_ends_the_run_at_once(tmp_path, public_folder, signum, code):
-    with Pebble(PebbleConfig(va_nosleep=False, va_sleep_seconds=120)) as pebble, Acmectl(pebble, tmp_path) as acmectl:
+    with Pebble(PebbleConfig(va_nosleep=False, va_sleep_seconds=AGES)) as pebble, Acmectl(pebble, tmp_path) as acmectl:
         before = len(pebble.requests())
         run = acmectl.start(
             *("certonly", "-n", "--agree-tos", "--webroot", "-w", str(public_folder), "-d", "a.example")
