@@ -46,16 +46,13 @@ def ask(services: Services, snapshots: Sequence[Snapshot], *, workers: int, keep
         states[snapshot.name] = state
         if _may_ask(snapshot, state, now):
             to_ask.append((snapshot, state))
-    asker = _Asker(services, now)
+    asker = _Asker(services, now, keep=keep)
     answers = run_each(asker.ask_one, to_ask, workers=workers, interrupts=services.interrupts, finish=10.0)
-    for (snapshot, before), answer in zip(to_ask, answers, strict=True):
+    for (snapshot, _before), answer in zip(to_ask, answers, strict=True):
         if isinstance(answer, BaseException):
             raise answer
-        if answer is None:
-            continue
-        states[snapshot.name] = answer
-        if keep and answer != before:
-            _keep(services, snapshot, answer)
+        if answer is not None:
+            states[snapshot.name] = answer
     for server, reason in asker.troubles.items():
         text = f"Renewal information could not be had from {server}: {reason}"
         services.observe(Notice(text=text, level="warning"))
@@ -78,15 +75,24 @@ def _keep(services: Services, snapshot: Snapshot, state: AriState) -> None:
 class _Asker:
     """Asks one question at a time, from several threads; a CA that offers nothing or is down is asked once."""
 
-    def __init__(self, services: Services, now: datetime) -> None:
+    def __init__(self, services: Services, now: datetime, *, keep: bool) -> None:
+        """``keep``: write what changed to the renewal file."""
         self._services = services
         self._now = now
+        self._keep = keep
         self._silent: set[str] = set()
         self.troubles: dict[str, str] = {}
 
     def ask_one(self, question: tuple[Snapshot, AriState]) -> AriState | None:
-        """The state after asking, or None when there was nobody to ask."""
-        snapshot, state = question
+        """The state after asking, kept if need be, or None when there was nobody to ask."""
+        snapshot, before = question
+        state = self._asked(snapshot, before)
+        if state is not None and self._keep and state != before:
+            # Here and not by the caller: waiting for the disk, which the notes of many do at once, takes the longest.
+            _keep(self._services, snapshot, state)
+        return state
+
+    def _asked(self, snapshot: Snapshot, state: AriState) -> AriState | None:
         server = snapshot.server or ""
         if server in self._silent:
             return None
