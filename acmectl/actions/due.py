@@ -70,7 +70,7 @@ def renewal_due(
     if now >= not_after:
         return Due(due=True, rule=Rule.EXPIRED, why=f"it expired on {not_after:%Y-%m-%d %H:%M} UTC", at=not_after)
     if revoked is not None:
-        return Due(due=True, rule=Rule.REVOKED, why=f"it was revoked ({revoked})")
+        return revoked_due(revoked)
     suggested = ari.instant if ari is not None else None
     if ari is not None and ari.is_due(now, now + wake_up):
         return Due(due=True, rule=Rule.ARI, why=_suggestion(ari), at=suggested)
@@ -87,6 +87,11 @@ def renewal_due(
         return Due(due=True, rule=Rule.LIFETIME, why=f"less than {words} of its lifetime is left", at=at)
     why = f"it is due from {at:%Y-%m-%d %H:%M} UTC, when {words} of its lifetime is left"
     return Due(due=False, rule=Rule.LIFETIME, why=why, at=_earlier(at, early))
+
+
+def revoked_due(how: str) -> Due:
+    """The verdict on a revoked certificate; ``how`` says how that is known."""
+    return Due(due=True, rule=Rule.REVOKED, why=f"it was revoked ({how})")
 
 
 def _suggestion(ari: AriState) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.actions.backoff import Backoff
-from acmectl.actions.due import Due, parse_before_expiry, renewal_due
+from acmectl.actions.due import Due, parse_before_expiry, renewal_due, revoked_due
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.outcomes import Ending, LineageResult, Renewals
 from acmectl.actions.renewing import Renewer
-from acmectl.actions.revocations import known_revocations
+from acmectl.actions.revocations import ask_revocations, known_revocations
 from acmectl.actions.scan import Snapshot, scan
 from acmectl.actions.settle import settle_all
 from acmectl.actions.suggestions import ask
@@ -127,7 +127,7 @@ def _judged(
     now = services.clock.now()
     asked = [] if request.force or request.dry_run else [s for s in snapshots if s.autorenew and s.not_after > now]
     suggestions = ask(services, asked, workers=request.jobs, keep=not request.dry_run)
-    revoked = known_revocations(services, asked) if asked else {}
+    revoked = known_revocations(asked)
     in_flight = frozenset(services.pending.names())
     judged: dict[str, tuple[Due, AriState | None]] = {}
     for snapshot in snapshots:
@@ -142,6 +142,8 @@ def _judged(
             in_flight=snapshot.name in in_flight,
         )
         judged[snapshot.name] = (due, ari)
+    for name, how in ask_revocations(services, [one for one in asked if not judged[one.name][0].due]).items():
+        judged[name] = (revoked_due(how), judged[name][1])
     return judged
 
 

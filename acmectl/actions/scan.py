@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Snapshot:
     """One lineage's facts. ``own`` is the section ``[acmectl]``; ``cert_id`` names the certificate in ARI (RFC 9773).
 
-    ``ari_stamp`` is certbot's own note of when it may ask again.
+    ``ari_stamp`` is certbot's own note of when it may ask again. The URLs are where the CA tells of revocations.
     """
 
     name: str
@@ -41,6 +41,9 @@ class Snapshot:
     before_expiry: str | None
     cert_id: str | None
     ari_stamp: str | None
+    serial: int
+    crl_urls: tuple[str, ...]
+    ocsp_urls: tuple[str, ...]
     own: Mapping[str, object] = field(repr=False)
 
 
@@ -104,6 +107,9 @@ def _facts(lineage: Lineage) -> dict[str, object]:
         "before_expiry": before if isinstance(before, str) else None,
         "cert_id": cert_id,
         "ari_stamp": conf.ari.get("ari_retry_after"),
+        "serial": f"{certificate.serial:x}",
+        "crl_urls": list(certificate.crl_urls),
+        "ocsp_urls": list(certificate.ocsp_urls),
         "own": dict(conf.own),
     }
 
@@ -125,6 +131,9 @@ def _from_facts(name: str, facts: Mapping[str, object]) -> Snapshot:
         before_expiry=_optional(facts["before_expiry"]),
         cert_id=_optional(facts["cert_id"]),
         ari_stamp=_optional(facts["ari_stamp"]),
+        serial=int(_text(facts["serial"]), 16),
+        crl_urls=_texts(facts["crl_urls"]),
+        ocsp_urls=_texts(facts["ocsp_urls"]),
         own=own,
     )
 
@@ -137,6 +146,12 @@ def _text(value: object) -> str:
 
 def _optional(value: object) -> str | None:
     return None if value is None else _text(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return tuple(_text(one) for one in value)
 
 
 def _moment(value: object) -> datetime:

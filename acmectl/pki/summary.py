@@ -11,9 +11,13 @@ import ipaddress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from acmectl.errors import ConfigError
 from acmectl.identifiers import Identifier, IdentifierType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
@@ -22,10 +26,13 @@ _MAX_LENGTH = 1 << 20  # bytes of PEM
 _INTEGER, _BIT_STRING, _OCTET_STRING, _OID, _SEQUENCE = 0x02, 0x03, 0x04, 0x06, 0x30
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
-_DNS_NAME, _IP_ADDRESS = 0x82, 0x87
+_DNS_NAME, _URI, _IP_ADDRESS = 0x82, 0x86, 0x87
+_DISTRIBUTION_POINT, _FULL_NAME = 0xA0, 0xA0
 _KEY_IDENTIFIER = 0x80
 
 _SUBJECT_KEY, _ALTERNATIVE_NAMES, _AUTHORITY_KEY = b"\x55\x1d\x0e", b"\x55\x1d\x11", b"\x55\x1d\x23"
+_CRL_POINTS, _AUTHORITY_ACCESS = b"\x55\x1d\x1f", b"\x2b\x06\x01\x05\x05\x07\x01\x01"
+_OCSP = b"\x2b\x06\x01\x05\x05\x07\x30\x01"
 _KEY_TYPES = {
     b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01": "RSA",
     b"\x2a\x86\x48\xce\x3d\x02\x01": "ECDSA",
@@ -39,7 +46,8 @@ _YEAR_PIVOT = 50  # RFC 5280 section 4.1.2.5.1
 class CertificateSummary:
     """The facts of one certificate. Times are aware UTC; ``issuer`` and ``subject`` DER names; ``spki`` DER.
 
-    ``key_type`` is RSA, ECDSA, Ed25519, Ed448 or UNKNOWN; ``aki`` and ``ski`` are key identifiers.
+    ``key_type`` is RSA, ECDSA, Ed25519, Ed448 or UNKNOWN; ``aki`` and ``ski`` are key identifiers. ``crl_urls`` and
+    ``ocsp_urls`` are where the CA tells of revocations, of any scheme.
     """
 
     serial: int
@@ -49,6 +57,8 @@ class CertificateSummary:
     key_type: str
     aki: bytes | None
     ski: bytes | None
+    crl_urls: tuple[str, ...]
+    ocsp_urls: tuple[str, ...]
     spki: bytes = field(repr=False)
     issuer: bytes = field(repr=False)
     subject: bytes = field(repr=False)
@@ -169,6 +179,8 @@ def _read(der: bytes) -> CertificateSummary:
         key_type=_key_type(der, spki[0], spki[1]),
         aki=_authority_key(extensions.get(_AUTHORITY_KEY)),
         ski=_subject_key(extensions.get(_SUBJECT_KEY)),
+        crl_urls=_urls(_crl_urls, extensions.get(_CRL_POINTS)),
+        ocsp_urls=_urls(_ocsp_urls, extensions.get(_AUTHORITY_ACCESS)),
         spki=der[subject[1] : spki[1]],
         issuer=der[issuer[0] : issuer[1]],
         subject=der[subject[0] : subject[1]],
@@ -247,3 +259,47 @@ def _subject_key(value: bytes | None) -> bytes | None:
         return None
     start, end = _expect(value, 0, len(value), _OCTET_STRING)
     return value[start:end]
+
+
+def _urls(read: Callable[[bytes], tuple[str, ...]], value: bytes | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    try:
+        return read(value)
+    except (ValueError, IndexError):
+        return ()  # nothing that a certificate is needed for depends on it
+
+
+def _crl_urls(value: bytes) -> tuple[str, ...]:
+    """The full names of the distribution points (RFC 5280 section 4.2.1.13)."""
+    found: list[str] = []
+    position, limit = _expect(value, 0, len(value), _SEQUENCE)
+    while position < limit:
+        start, end = _expect(value, position, limit, _SEQUENCE)
+        position = end
+        if start < end and value[start] == _DISTRIBUTION_POINT:
+            name_start, name_end = _expect(value, start, end, _DISTRIBUTION_POINT)
+            tag, item, last = _next(value, name_start, name_end)
+            while tag == _FULL_NAME and item < last:
+                kind, text, item = _next(value, item, last)
+                if kind == _URI:
+                    found.append(_url(value[text:item]))
+    return tuple(found)
+
+
+def _ocsp_urls(value: bytes) -> tuple[str, ...]:
+    """The responders that the certificate names (RFC 5280 section 4.2.2.1)."""
+    found: list[str] = []
+    position, limit = _expect(value, 0, len(value), _SEQUENCE)
+    while position < limit:
+        start, position = _expect(value, position, limit, _SEQUENCE)
+        method = _expect(value, start, position, _OID)
+        tag, text, end = _next(value, method[1], position)
+        if tag == _URI and value[method[0] : method[1]] == _OCSP:
+            found.append(_url(value[text:end]))
+    return tuple(found)
+
+
+def _url(octets: bytes) -> str:
+    text = octets.decode("ascii", "replace")
+    return "".join(character if character.isprintable() else "?" for character in text)

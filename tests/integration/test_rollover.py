@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -327,32 +328,37 @@ def test_a_change_that_the_ca_refuses_later_is_given_up(between, behind):
 
 # Killed at its system calls.
 
-STEPS = {"rename", "fsync", "mkdir", "unlink", "rmdir"}
+STEPS = {"rename", "mkdir", "unlink", "rmdir"}
+
+
+def without_id(what: str) -> str:
+    return re.sub(r"TOKEN\w+\.json", "JOURNAL", what)
 
 
 def test_killed_at_any_step_the_next_command_finishes(tmp_path):
     with ground(tmp_path / "ground") as place:
         acmectl = place.acmectl
         acmectl.run(*first_issuance(place)).ok()
-        rollover = ("account", "rollover", "-n")
+        # Without rotation of the log, so that the k-th call is the same one every time.
+        rollover = ("account", "rollover", "-n", "--max-log-backups", "0")
         traced(acmectl, place.trace, rollover).ok()
         sound(acmectl)
         todo = [
             point
             for point in points(place.trace.read_text(), place.site)
-            if point.call in STEPS
+            if (point.call in STEPS or (point.call == "fsync" and point.what.startswith("config/accounts ")))
             and ".lock" not in point.what
             and "logs/" not in point.what
             and not any(file in point.what for file in ("meta.json", "regr.json"))
         ]
-        assert 12 <= len(todo) <= 20, todo
+        assert 10 <= len(todo) <= 15, todo
         versions = acmectl.version(NAME)
         for number, point in enumerate(todo):
             done = traced(acmectl, place.trace, rollover, fault=f"{point.call}:signal=SIGKILL:when={point.k}")
             assert done.code != 0, f"{point}\n{done}"
             struck = hit(place.trace, place.site)
             assert struck is not None, point
-            assert struck.what == point.what
+            assert without_id(struck.what) == without_id(point.what)
             # Whichever comes first finishes it; what was never sent is swept by a command that writes.
             for verb in (("renew", "show_account"), ("show_account", "renew"))[number % 2]:
                 acmectl.run(verb, "-n").ok()
