@@ -53,7 +53,7 @@ def test_strict_permissions_accept_what_was_just_made(layout: Layout) -> None:
         prepare_directories(layout, strict=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.usefixtures("root")
 def test_strict_permissions_refuse_another_users_directory(layout: Layout) -> None:
     prepare_directories(layout)
     os.chown(layout.config_dir, 54321, -1)

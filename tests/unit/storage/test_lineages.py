@@ -81,7 +81,7 @@ def test_a_new_key_is_as_readable_as_the_old_one(store: LineageStore, layout: La
     assert mode_of(layout.archive("a.test") / "cert2.pem") == 0o644
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
+@pytest.mark.usefixtures("root")
 def test_a_new_key_keeps_the_old_ones_group_but_not_its_owner(store: LineageStore, layout: Layout) -> None:
     issue(store, "a.test")
     os.chown(layout.archive("a.test") / "privkey1.pem", 54321, 54322)

@@ -13,6 +13,7 @@ from acmectl.errors import LineageDamaged, StorageError
 from acmectl.storage import exchange, switch
 from acmectl.storage.layout import KINDS, Layout
 from acmectl.storage.lineages import LineageStore
+from tests.integration.servers.requirements import not_run
 from tests.unit.storage.material import issue, linked, tree, version_files
 
 
@@ -101,7 +102,7 @@ def test_access_control_lists_are_carried_over(store: LineageStore, layout: Layo
     try:
         os.setxattr(layout.live("a.test"), "system.posix_acl_access", acl)
     except OSError:
-        pytest.skip("this file system has no access control lists")
+        not_run("this file system has no access control lists")
     renew(store, 2)
     assert os.getxattr(layout.live("a.test"), "system.posix_acl_access") == acl
 
@@ -149,7 +150,7 @@ def test_the_links_are_renamed_key_first_and_fullchain_last(
     assert renamed == ["privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("readme", [True, False])
 def test_a_live_directory_that_is_a_mount_point_is_switched(store: LineageStore, layout: Layout, readme: bool) -> None:
     issue(store, "a.test")
@@ -158,7 +159,7 @@ def test_a_live_directory_that_is_a_mount_point_is_switched(store: LineageStore,
         (layout.live("a.test") / "README").unlink()
     live = str(layout.live("a.test"))
     if subprocess.run(["mount", "--bind", live, live], capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
+        not_run("mounting is not allowed here")
     try:
         renew(store, 2)
         assert store.get("a.test").version == 2
