@@ -128,8 +128,8 @@ def test_a_missing_extra_is_answered_with_the_command_that_installs_it(install):
 @pytest.mark.parametrize(
     ("prefix", "command"),
     [
-        ("/root/.local/share/pipx/venvs/acmectl", "pipx install --force 'acmectl[route53]'"),
-        ("/root/.local/share/uv/tools/acmectl", "uv tool install --force 'acmectl[route53]'"),
+        ("/home/a/.local/share/pipx/venvs/acmectl", "pipx install --force 'acmectl[route53]'"),
+        ("/home/a/.local/share/uv/tools/acmectl", "uv tool install --force 'acmectl[route53]'"),
         ("/opt/venv", f"{sys.executable} -m pip install 'acmectl[route53]'"),
     ],
 )
