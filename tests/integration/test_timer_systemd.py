@@ -31,7 +31,10 @@ http {{
     {tls}
 }}
 """
-TLS = "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {live}/fullchain.pem; ssl_certificate_key {live}/privkey.pem; }}"
+TLS = """\
+server {{
+        listen 127.0.0.1:{port} ssl; ssl_certificate {live}/fullchain.pem; ssl_certificate_key {live}/privkey.pem;
+    }}"""
 # What a deploy hook does on many a machine, and what it notes of the walls around it.
 DEPLOY = f"""\
 #!/bin/sh
@@ -122,7 +125,9 @@ def test_the_timer_is_enabled_and_waits(machine: Machine) -> None:
     systemd = machine.systemd
     assert systemd.run("systemctl", "is-enabled", TIMER).stdout.strip() == "enabled"
     assert systemd.run("systemctl", "is-active", TIMER).stdout.strip() == "active"
-    shown = systemd.show(TIMER, "Persistent", "FixedRandomDelay", "RandomizedDelayUSec", "NextElapseUSecRealtime", "Unit")
+    shown = systemd.show(
+        TIMER, "Persistent", "FixedRandomDelay", "RandomizedDelayUSec", "NextElapseUSecRealtime", "Unit"
+    )
     assert shown["Persistent"] == shown["FixedRandomDelay"] == "yes"
     assert shown["RandomizedDelayUSec"] == "30min"
     assert shown["NextElapseUSecRealtime"]
@@ -232,4 +237,3 @@ def test_the_examples_in_the_papers_are_accepted_by_systemd(machine: Machine) ->
             f"systemd-analyze verify /var/lib/verify/{number}/{unit}",
         )
         assert systemd_run.stdout + systemd_run.stderr == "", text
-
