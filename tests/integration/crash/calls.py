@@ -61,7 +61,7 @@ def points(trace: str, folder: Path) -> list[Point]:
         if (call == "openat" and "O_CREAT" not in rest) or _IN_VAIN.search(rest):
             continue
         # What is written is not looked at: it may mention any path.
-        arguments = rest.split(">", 1)[0] + ">" if call == "write" else rest
+        arguments = rest.split(">", 1)[0] + ">" if call == "write" else rest.split(") = ")[0]
         paths = [one or two for one, two in _PATH.findall(arguments)]
         ours = [_plain(path, folder) for path in paths if Path(path).is_relative_to(folder) or not path.startswith("/")]
         if not any(Path(path).is_relative_to(folder) for path in paths):

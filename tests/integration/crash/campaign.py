@@ -18,11 +18,15 @@ TRIES = 4
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command to strike, from a known state, and the version that must be live after it was run again."""
+    """A command to strike, from a known state, and the version that must be live after it was run again.
+
+    ``insist`` is added when it is run again after a failure: a renewal that failed is put off for a while.
+    """
 
     prepare: Callable[[Ground], None]
     args: Callable[[Ground], Sequence[str]]
     version: int
+    insist: Sequence[str] = ()
 
 
 def renew(_ground: Ground) -> Sequence[str]:
@@ -31,7 +35,7 @@ def renew(_ground: Ground) -> Sequence[str]:
 
 
 FIRST = Scenario(prepare=Ground.clear, args=first_issuance, version=1)
-RENEWAL = Scenario(prepare=Ground.restore, args=renew, version=2)
+RENEWAL = Scenario(prepare=Ground.restore, args=renew, version=2, insist=("--cert-name", NAME))
 
 
 def plan(place: Ground, scenario: Scenario) -> list[Point]:
@@ -107,11 +111,11 @@ class Campaign:
         self.seen.add(state)
         return new
 
-    def check_again(self, place: Ground) -> None:
+    def check_again(self, place: Ground, *, insist: bool = False) -> None:
         """Run the same command once more, undisturbed: one whole lineage, and nothing was spent twice."""
         before = place.spent()
         saved = (place.acmectl.work / "pending" / NAME / "order.json").exists()
-        again = place.acmectl.run(*self.scenario.args(place))
+        again = place.acmectl.run(*self.scenario.args(place), *(self.scenario.insist if insist else ()))
         told = f"\n{again}\nleft: {place.leftovers()}\n{place.spent()}"
         assert again.code == 0, told
         try:
