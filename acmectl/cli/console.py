@@ -27,6 +27,9 @@ _WIDTH = 79
 _RED = "\033[31m"
 _RESET = "\033[0m"
 _ERASE_LINE = "\r\033[K"
+# Priorities as the journal reads them at the start of a line (sd-daemon); WARNING and ERROR are logging's levels.
+_PRIORITIES: dict[int | None, str] = {WARNING: "<4>", ERROR: "<3>"}
+_INFO_PRIORITY = "<6>"
 
 
 def clean(text: str) -> str:
@@ -65,6 +68,7 @@ class Console:
     ) -> None:
         self._out = out or _present(sys.stdout)
         self._err = err or _present(sys.stderr)
+        self._journal = _is_journal(self._err)
         self._quiet = quiet
         self._json = json
         self._reserved = reserved or json
@@ -112,24 +116,27 @@ class Console:
         """One line on standard error; only in the log under -q."""
         self._log(WARNING, text)
         if not self._quiet:
-            self._print(self._err, self._red(f"Warning: {clean(text)}"))
+            self._print_error(WARNING, f"Warning: {clean(text)}")
 
     def error(self, text: str, *, hint: str | None = None) -> None:
         """One line on standard error, and one more for the hint."""
         self._log(ERROR, f"{text} {hint or ''}".rstrip())
-        self._print(self._err, self._red(f"Error: {clean(text)}"))
+        self._print_error(ERROR, f"Error: {clean(text)}")
         if hint:
-            self._print(self._err, clean(hint))
+            self._print_error(None, clean(hint))
 
     def note(self, text: str) -> None:
         """A line on standard error that is no warning (where the log lies). Not under -q and --json."""
         if not (self._quiet or self._reserved):
-            self._print(self._err, clean(text))
+            self._print_error(None, clean(text))
 
     def log_line(self, text: str, *, warning: bool) -> None:
         """A message of the log on standard error; the log decided that it belongs there."""
         shown = clean(text)
-        self._print(self._err, self._red(f"Warning: {shown}") if warning else shown)
+        if warning:
+            self._print_error(WARNING, f"Warning: {shown}")
+        else:
+            self._print_error(None, shown)
 
     def result(self, kind: str, content: Mapping[str, object]) -> None:
         """The result of the command as JSON with ``"schema": "acmectl.<kind>/1"``. Does nothing without --json.
@@ -221,7 +228,7 @@ class Console:
     def _hook_warning(self, text: str) -> None:
         self._log(WARNING, text)
         if not self._quiet:
-            self._print(self._err, self._red(clean(text)))
+            self._print_error(WARNING, clean(text))
 
     def _print(self, stream: TextIO, text: str, end: str = "\n") -> None:
         with self._lock:
@@ -257,12 +264,28 @@ class Console:
             self._progress_shown = False
             self._write(self._err, _ERASE_LINE)
 
+    def _print_error(self, level: int | None, text: str) -> None:
+        """Lines on standard error: red on a terminal, with a priority each where the journal reads them."""
+        if self._journal:
+            priority = _PRIORITIES.get(level, _INFO_PRIORITY)
+            text = "\n".join(f"{priority}{line}" for line in text.splitlines())
+        self._print(self._err, text if level is None else self._red(text))
+
     def _red(self, text: str) -> str:
         return f"{_RED}{text}{_RESET}" if _is_terminal(self._err) and "NO_COLOR" not in os.environ else text
 
     def _log(self, level: int, text: str, *, printed: bool = True) -> None:
         if self._logger is not None and text.strip():
             self._logger(level, clean(text), printed)
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Whether systemd's journal reads ``stream``: JOURNAL_STREAM says which file that is (systemd.exec)."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def _is_terminal(stream: TextIO) -> bool:
