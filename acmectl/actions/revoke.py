@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
 from acmectl.actions.accounts import choose_account, client_of
 from acmectl.actions.listing import REVOKED
-from acmectl.errors import ConfigError, LineageNotFound, ServerProblem
+from acmectl.actions.settle import settle_all
+from acmectl.errors import AcmectlError, ConfigError, LineageNotFound, ServerProblem
 from acmectl.events import Notice
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.keys import public_bytes_of
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 REASONS = {"unspecified": 0, "keycompromise": 1, "affiliationchanged": 3, "superseded": 4, "cessationofoperation": 5}
 """Reason codes (RFC 5280 section 5.3.1) by certbot's words."""
+
+_KEY_COMPROMISE = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +61,8 @@ class Revoked:
 
 def revoke(services: Services, request: RevokeRequest) -> Revoked:
     """Revoke a certificate and perhaps delete its lineage. Raises: ConfigError, LineageNotFound, AcmeError."""
-    from dataclasses import replace
-
     with services.lock():
+        settle_all(services)
         if request.cert_name is not None:
             lineage: Lineage | None = services.lineages.get(request.cert_name)
             path = lineage.cert_path if lineage is not None else Path()
@@ -70,13 +73,12 @@ def revoke(services: Services, request: RevokeRequest) -> Revoked:
             raise ConfigError(
                 "revoke needs to know which certificate is meant.", hint="Use --cert-name or --cert-path."
             )
-        stored_server = lineage.conf.text("server") if lineage is not None else None
-        account = request.account
-        if stored_server is not None and not request.server_given:
-            # An account that was named for another CA would be none of this one's.
-            account = replace(account, server=stored_server)
+        account = _account_for(services, request, lineage)
         certificate = read_certificate(_read(path))
-        already = _revoke_at(services, request, account, certificate.der, certificate.spki)
+        certificate_key = _certificate_key(request, certificate.spki)
+        if certificate_key is not None or request.reason == _KEY_COMPROMISE:
+            _warn_of_shared_key(services, lineage, certificate.spki)
+        already = _revoke_at(services, account, certificate.der, request.reason, certificate_key)
         deleted = None
         if lineage is not None and _shall_delete(services, request, lineage.name):
             services.lineages.delete(lineage.name)
@@ -87,17 +89,53 @@ def revoke(services: Services, request: RevokeRequest) -> Revoked:
         return Revoked(path=path, serial=certificate.serial, server=account.server, already=already, deleted=deleted)
 
 
+def _account_for(services: Services, request: RevokeRequest, lineage: Lineage | None) -> AccountRequest:
+    """What was asked for now, else the CA and the account that the renewal file names."""
+    account = request.account
+    if lineage is None:
+        return account
+    server, account_id = lineage.conf.text("server"), lineage.conf.text("account")
+    if server is not None and not request.server_given:
+        # An account that was named for another CA would be none of this one's.
+        account = replace(account, server=server)
+    if account.account_id is None and account.server == server and account_id is not None:
+        known = {one.id for one in services.accounts.list(account.server).accounts}
+        if account_id in known:
+            return replace(account, account_id=account_id)
+    return account
+
+
+def _warn_of_shared_key(services: Services, lineage: Lineage | None, spki: bytes) -> None:
+    """A CA may take the key for compromised, as Let's Encrypt does when the certificate's own key signs."""
+    sharing = []
+    for other in services.lineages.all():
+        if isinstance(other, BrokenLineage) or (lineage is not None and other.name == lineage.name):
+            continue
+        with suppress(AcmectlError):
+            if summary(other.read("cert")).spki == spki:
+                sharing.append(other.name)
+    if sharing:
+        names = ", ".join(sharing)
+        text = f"The CA may count the key as compromised, which then concerns {names} too: the same key."
+        services.observe(Notice(text=f"{text} Renew with --force-renewal --new-key.", level="warning"))
+
+
+def _certificate_key(request: RevokeRequest, spki: bytes) -> AccountKey | None:
+    """The certificate's own key, if that shall sign. Raises: ConfigError when it is another one."""
+    if request.key_path is None:
+        return None
+    key_pem = _read(request.key_path)
+    if public_bytes_of(key_pem) != spki:
+        raise ConfigError(f"The key {request.key_path} does not belong to the certificate.")
+    return AccountKey.from_pem(key_pem)
+
+
 def _revoke_at(
-    services: Services, request: RevokeRequest, account: AccountRequest, cert_der: bytes, spki: bytes
+    services: Services, account: AccountRequest, cert_der: bytes, reason: int, certificate_key: AccountKey | None
 ) -> bool:
     """True when the CA says that it was revoked before, which is as good."""
-    certificate_key: AccountKey | None = None
     client: AcmeClient
-    if request.key_path is not None:
-        key_pem = _read(request.key_path)
-        if public_bytes_of(key_pem) != spki:
-            raise ConfigError(f"The key {request.key_path} does not belong to the certificate.")
-        certificate_key = AccountKey.from_pem(key_pem)
+    if certificate_key is not None:
         client = services.network.client(account.server)
     else:
         stored = choose_account(services, account)
@@ -108,8 +146,13 @@ def _revoke_at(
             )
         client = client_of(services, stored)
     try:
-        client.revoke(cert_der, request.reason, certificate_key=certificate_key)
+        client.revoke(cert_der, reason, certificate_key=certificate_key)
     except ServerProblem as error:
+        if error.problem.code == ProblemType.UNAUTHORIZED and error.hint is None:
+            error.hint = (
+                "Use the certificate's own key (--key-path), the account that obtained it, or an account that holds"
+                " authorizations for all of its names (--account)."
+            )
         if error.problem.code != ProblemType.ALREADY_REVOKED:
             raise
         services.observe(Notice(text="The CA says that the certificate was revoked already.", level="warning"))

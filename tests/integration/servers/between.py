@@ -34,14 +34,14 @@ class Between:
     """Passes requests on to ``pebble``, which then names everything by the URLs of this server.
 
     ``before`` (method, path) may answer in Pebble's place; ``after`` (method, path, answer) may replace its answer.
-    Either may raise LostError.
+    Either may raise LostError. ``bodies`` are those of all requests, in their order.
     """
 
     def __init__(self, pebble: Pebble) -> None:
         self.pebble = pebble
         self.before: Callable[[str, str], Answer | None] = lambda _method, _path: None
         self.after: Callable[[str, str, Answer], Answer] = lambda _method, _path, answer: answer
-        self.paths: list[str] = []
+        self.bodies: list[bytes] = []
 
     def __enter__(self) -> Self:
         between = self
@@ -86,7 +86,7 @@ class Between:
         self._server.server_close()
 
     def _answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        self.paths.append(path)
+        self.bodies.append(body)
         own = self.before(method, path)
         if own is not None:
             return own
