@@ -14,12 +14,15 @@ from acmectl.workers import run_each
 
 # A bound for the case that nothing ends the wait.
 FAR = 20
+# Time for the main thread to begin its wait; a machine on which it is too short makes the tests weaker, never fail.
+MEANWHILE = 0.5
 
 
 def test_a_wait_for_workers_ends_although_no_worker_does():
     interrupts, release = Interrupts(), threading.Event()
 
     def work(item):
+        release.wait(MEANWHILE)
         interrupts.request(signal.SIGTERM)
         release.wait(FAR)
         return item
@@ -37,6 +40,7 @@ def test_a_wait_for_a_hook_ends_and_ends_the_hook(tmp_path):
 
     def note():
         ready.read_text()
+        threading.Event().wait(MEANWHILE)
         interrupts.request(signal.SIGTERM)
 
     threading.Thread(target=note, daemon=True).start()
