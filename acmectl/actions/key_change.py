@@ -20,7 +20,10 @@ from acmectl.storage.lineage import read_conf
 from acmectl.storage.rollovers import Rollover, RolloverStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from acmectl.acme.client import AcmeClient
+    from acmectl.acme.resources import Account
     from acmectl.actions.services import Services
     from acmectl.storage.accounts import StoredAccount
     from acmectl.storage.renewal_conf import RenewalConf
@@ -30,6 +33,7 @@ _PAUSE = 1.0
 _NOT_OFFERED = (404, 405, 501)
 _SERVER_ERROR = 500
 _CONFLICT = 409
+_REFUSED = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +103,13 @@ def finish(services: Services, rollover: Rollover) -> KeyChanged | None:
 
 def _ask(services: Services, rollover: Rollover, new_key: AccountKey) -> AcmeError | ConfigError | None:
     """Which key has the CA? None: the new one, now at the latest. Raises: AcmeError when it cannot be asked."""
-    if _knows(services.network.client(rollover.server, new_key)):
+    if _knows(services, rollover, new_key):
         return None
     old = next((one for one in services.accounts.list(rollover.server).accounts if one.id == rollover.old_id), None)
     if old is None:
         return ConfigError("the account is no longer here")
     old_key = AccountKey.from_jwk_json(old.key_jwk_json)
-    if not _knows(services.network.client(rollover.server, old_key)):
+    if not _knows(services, rollover, old_key):
         return ConfigError("the CA does not know the account")
     client = services.network.client(rollover.server, old_key, account_url=rollover.account_url)
     return _send(services, client, rollover, new_key)
@@ -124,7 +128,7 @@ def _send(
     deadline = services.clock.monotonic() + (_SETTLES if _in_doubt(refusal) else 0.0)
     while True:
         try:
-            if _knows(services.network.client(rollover.server, new_key)):
+            if _knows(services, rollover, new_key):
                 return None
         except AcmeError as error:
             error.hint = "Run the command again: it asks the CA which key it has and finishes the change."
@@ -144,17 +148,25 @@ def _in_doubt(error: AcmeError | ConfigError) -> bool:
     return error.status >= _SERVER_ERROR or error.status == _CONFLICT or by_then_the_old_key_is_wrong
 
 
-def _knows(client: AcmeClient) -> bool:
-    """Whether the key of ``client`` is an account's at the CA. Raises: AcmeError when that cannot be said."""
+def _knows(services: Services, rollover: Rollover, key: AccountKey) -> bool:
+    """Whether the CA knows the account by ``key``. Raises: AcmeError when that cannot be said."""
+    client = services.network.client(rollover.server, key, account_url=rollover.account_url)
+    found = _unless_refused(client.find_account)
+    if found is not _REFUSED:
+        return found is not None
+    # Some CAs refuse this question in words of their own, of a key that they know, too.
+    return _unless_refused(client.account) is not _REFUSED
+
+
+def _unless_refused(ask: Callable[[], Account | None]) -> Account | None | object:
     try:
-        return client.find_account() is not None
+        return ask()
     except RateLimited:
         raise
     except ServerProblem as error:
-        # Some CAs refuse an unknown key in words of their own, and all of them a deactivated account.
         if error.status >= _SERVER_ERROR:
             raise
-        return False
+        return _REFUSED
 
 
 def _complete(services: Services, rollover: Rollover, new_key: AccountKey) -> KeyChanged:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.listing import REVOKED
 from acmectl.errors import AcmectlError
-from acmectl.storage.revocation_cache import KnownState, RevocationCache
+from acmectl.storage.revocation_cache import KnownState, LastWord, RevocationCache
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -110,9 +110,10 @@ def _key(snapshot: Snapshot) -> str:
     return f"{_issuer_of(snapshot)}.{snapshot.serial:x}"
 
 
-def _remembered(cache: RevocationCache, snapshot: Snapshot) -> KnownState | None:
-    for source in _sources(snapshot)[:_SOURCES]:
-        state = cache.get(source.url, _key(snapshot))
+def _remembered(cache: RevocationCache, snapshot: Snapshot) -> LastWord | None:
+    key = _key(snapshot)
+    for url in (*snapshot.crl_urls, *snapshot.ocsp_urls)[:_SOURCES]:
+        state = cache.get(url, key)
         if state is not None:
             return state
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError
+from acmectl.errors import AcmectlError, Interrupted
 from acmectl.events import Notice
 from acmectl.storage.rollovers import RolloverStore
 
@@ -40,6 +40,8 @@ def settle_all(services: Services) -> None:
     for rollover in begun:
         try:
             finish(services, rollover)
+        except Interrupted:
+            raise
         except AcmectlError as error:
             text = f"The change of an account key at {rollover.server} could not be finished: {error.message}"
             services.observe(Notice(text=text, level="warning"))

@@ -5,7 +5,6 @@ Answers are kept and not the lists, which can have megabytes. Losing the files c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -36,6 +35,16 @@ class KnownState:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWord:
+    """What was said of one certificate and still holds: when it was revoked (aware UTC), None for not."""
+
+    revoked: datetime | None
+
+
+_NOT_REVOKED = LastWord(revoked=None)
+
+
 @dataclass(slots=True)
 class _Page:
     """All that is kept of one URL. Times are seconds since 1970."""
@@ -53,14 +62,13 @@ class RevocationCache:
         self._pages: dict[str, _Page] = {}
         self._swept = False
 
-    def get(self, url: str, key: str) -> KnownState | None:
+    def get(self, url: str, key: str) -> LastWord | None:
         """What ``url`` said of the certificate, if it still holds."""
         found = self._page(url).answers.get(key)
         if found is None or found[0] <= self._now:
             return None
-        until, revoked = found
-        moment = None if revoked is None else datetime.fromtimestamp(revoked, UTC)
-        return KnownState(revoked=moment, until=datetime.fromtimestamp(until, UTC))
+        revoked = found[1]
+        return _NOT_REVOKED if revoked is None else LastWord(revoked=datetime.fromtimestamp(revoked, UTC))
 
     def is_silent(self, url: str) -> bool:
         """Whether ``url`` gave nothing usable a short while ago."""
@@ -89,6 +97,8 @@ class RevocationCache:
         return page
 
     def _path(self, url: str) -> str:
+        import hashlib
+
         return f"{self._directory}/{hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()}.json"
 
     def _load(self, url: str) -> _Page:

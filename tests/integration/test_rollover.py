@@ -366,3 +366,61 @@ def test_killed_at_any_step_the_next_command_finishes(tmp_path):
             assert place.leftovers() == [], str(point)
         acmectl.run("renew", "-n", "--force-renewal").ok()
         assert acmectl.version(NAME) == versions + 1
+
+
+def test_a_change_with_a_ca_that_has_forgotten_the_account_is_given_up(tmp_path):
+    with ground(tmp_path / "ground") as place, Between(place.pebble) as between:
+        acmectl = place.acmectl
+        server = ("--server", between.directory_url)
+        acmectl.run(*server, "register", "-n", "--agree-tos").ok()
+        (before,) = acmectl.account_dirs()
+        down = []
+
+        def lose(_method, path):
+            if is_key_change(path) or down:
+                down.append(path)
+                raise LostError
+
+        between.before = lose
+        acmectl.run(*server, "account", "rollover", "-n").failed()
+        assert len(journals(acmectl)) == 1
+        between.before = lambda _method, _path: None
+        place.pebble.stop()
+        place.pebble.start()
+        done = acmectl.run(*server, "unregister", "-n").ok()
+        assert "keeps its key" in done.err
+        assert journals(acmectl) == []
+        assert not before.exists()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_ca_that_answers_the_question_in_its_own_words_is_asked_otherwise(between, behind, changed):
+    (old,) = behind.account_dirs()
+    down = []
+    words = json.dumps({"type": "urn:ietf:params:acme:error:externalAccountRequired", "detail": "bind it"}).encode()
+
+    def lose(_method, path):
+        if is_key_change(path):
+            down.append(path)
+            if not changed:
+                raise LostError
+        elif down:
+            raise LostError
+
+    def after(_method, path, answer):
+        if is_key_change(path):
+            raise LostError
+        return answer
+
+    def stubborn(_method, path, answer):
+        if path.endswith("/sign-me-up"):
+            headers = {**PROBLEM, "Replay-Nonce": answer.headers["Replay-Nonce"]}
+            return Answer(status=403, headers=headers, body=words)
+        return answer
+
+    between.before, between.after = lose, after
+    behind.run("account", "rollover", "-n").failed()
+    between.before, between.after = lambda _method, _path: None, stubborn
+    assert behind.run("account", "rollover", "-n", "--json").ok().json["finished_earlier"] is True
+    between.after = lambda _method, _path, answer: answer
+    assert sound(behind).name != old.name
