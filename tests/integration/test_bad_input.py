@@ -289,7 +289,7 @@ def a_hook_that_is_not_executable(place: Ground) -> Bad:
 @case
 def a_csr_that_is_missing(place: Ground) -> Bad:
     path = str(place.site / "none.csr")
-    return Bad(args=(*CERTONLY, "--csr", path), words=(path, "No such file"), code=2)
+    return Bad(args=(*CERTONLY, "--csr", path), words=("--csr", "No such file"), code=2)
 
 
 @case
