@@ -300,10 +300,3 @@ def test_an_end_of_input_at_a_question_ends_with_one_line_and_changes_nothing(ar
     assert whole(kept.acmectl) == 1
     assert len(kept.acmectl.account_dirs()) == 1
     assert kept.leftovers() == []
-
-
-def test_a_full_disk_below_the_logs_does_not_stop_a_run(kept):
-    kept.restore()
-    kept.acmectl.logs.joinpath("acmectl.log").unlink()
-    done = kept.acmectl.run("certificates", server=False).ok()
-    assert NAME in done.out
