@@ -121,9 +121,7 @@ class Session:
         self._nonces.add(answer.header("replay-nonce"))
         return answer
 
-    def _run(
-        self, build: Callable[[str | None], Request], *, signed: bool, deadline: float | None = None
-    ) -> Response:
+    def _run(self, build: Callable[[str | None], Request], *, signed: bool, deadline: float | None = None) -> Response:
         """Send until the CA accepts; the nonce of the accepted answer is the caller's to keep."""
         setbacks = _Setbacks(
             started=self._clock.monotonic(), deadline=self._policy.deadline if deadline is None else deadline

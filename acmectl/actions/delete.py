@@ -38,13 +38,19 @@ def delete(services: Services, name: str | None, *, choose_many: ChooseMany) -> 
     """
     with services.lock():
         names = [name] if name is not None else _picked(services, choose_many)
-        uses = find_uses(services.lineages, [one for one in names if services.lineages.exists(one)])
-        for use in uses:
-            services.observe(Notice(text=str(use), level="warning"))
+        uses = tell_uses(services, names)
         what = "the certificate " + ", ".join(names)
         if not services.person.yes_no(f"Delete {what} with all its files?", default=True):
             raise Aborted("Nothing was deleted.")
         return Deletion(deleted=tuple(services.lineages.delete(one) for one in names), uses=uses)
+
+
+def tell_uses(services: Services, names: Sequence[str]) -> tuple[Use, ...]:
+    """Warn of every line that names the files of these lineages, for they are about to go."""
+    uses = find_uses(services.lineages, [name for name in names if services.lineages.exists(name)])
+    for use in uses:
+        services.observe(Notice(text=str(use), level="warning"))
+    return uses
 
 
 def _picked(services: Services, choose_many: ChooseMany) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions import ledger as deploy_ledger
 from acmectl.actions.accounts import open_account
+from acmectl.actions.authenticators import make_authenticator
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
 from acmectl.actions.due import parse_before_expiry, renewal_due
 from acmectl.actions.endpoint import owed_steps, settle_endpoint
@@ -94,7 +95,10 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
     """One attempt for ``target``, with its hooks; called with the store locked. Raises: AcmectlError of every kind."""
     request = complete(target.existing.conf if target.existing is not None else None, target.identifiers)
     refuse_test_over_real(target, request)
-    services.load_authenticator(request.authenticator.name)
+    solver = make_authenticator(services, request)
+    if not solver.plugin.exclusive:
+        # What has a port or a person to itself is checked after the pre hooks, which may have to make room for it.
+        solver.plugin.check(target.identifiers)
     account = open_account(services, request.account)
     request = with_account(request, account.stored.id)
     session = HookSession(services.hooks, services.layout.hooks_dir)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
 from acmectl.actions.accounts import choose_account, client_of
+from acmectl.actions.delete import tell_uses
 from acmectl.actions.listing import REVOKED
 from acmectl.actions.settle import settle_all
 from acmectl.errors import AcmectlError, ConfigError, LineageNotFound, ServerProblem
@@ -161,8 +162,11 @@ def _revoke_at(
 
 
 def _shall_delete(services: Services, request: RevokeRequest, name: str) -> bool:
-    if request.delete is not None:
-        return request.delete
+    if request.delete is False:
+        return False
+    tell_uses(services, [name])
+    if request.delete:
+        return True
     question = f"Delete the certificate {name} here too? It is of no use any more."
     return services.person.yes_no(question, default=True, flag="--delete-after-revoke")
 

@@ -41,14 +41,14 @@ def _leaf_key() -> ec.EllipticCurvePrivateKey:
 
 
 def old_version(
-    names: Sequence[str], *, left: datetime.timedelta, lifetime: datetime.timedelta = 90 * DAY, serial: int | None = None
+    names: Sequence[str], *, left: datetime.timedelta, lifetime: datetime.timedelta = 90 * DAY
 ) -> VersionFiles:
     """The four files of a certificate that ends ``left`` from now."""
     ca_key, ca_certificate = _ca()
     key = _leaf_key()
     end = datetime.datetime.now(datetime.UTC) + left
     builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(ca_certificate.subject)
-    builder = builder.public_key(key.public_key()).serial_number(serial or x509.random_serial_number())
+    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(end - lifetime).not_valid_after(end)
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
     builder = builder.add_extension(

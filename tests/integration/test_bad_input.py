@@ -338,9 +338,7 @@ def nothing_listens_at_the_ca(_place: Ground) -> Bad:
 
 @case
 def a_ca_that_has_no_address(_place: Ground) -> Bad:
-    return Bad(
-        args=(*CERTONLY, "-d", "x.example"), words=("ca.invalid", "resolved"), server="https://ca.invalid/dir"
-    )
+    return Bad(args=(*CERTONLY, "-d", "x.example"), words=("ca.invalid", "resolved"), server="https://ca.invalid/dir")
 
 
 @case

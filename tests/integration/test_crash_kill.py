@@ -17,9 +17,7 @@ __all__ = ["due_grounds", "grounds"]
 def kill(campaign: Campaign, place: Ground, point: Point) -> Point | None:
     scenario = campaign.scenario
     scenario.prepare(place)
-    done = traced(
-        place.acmectl, place.trace, scenario.args(place), fault=f"{point.call}:signal=SIGKILL:when={point.k}"
-    )
+    done = traced(place.acmectl, place.trace, scenario.args(place), fault=f"{point.call}:signal=SIGKILL:when={point.k}")
     struck = hit(place.trace, place.site)
     if done.code == 0:
         return None

@@ -31,6 +31,14 @@ def test_hooks_that_name_the_files_are_told_before_the_question(acmectl: Acmectl
     assert not live.exists()
 
 
+def test_a_revocation_that_deletes_tells_too(acmectl: Acmectl) -> None:
+    acmectl.certonly(NAME)
+    hook = acmectl.config / "renewal-hooks" / "post" / "copy"
+    hook.write_text(f"cp {acmectl.live(NAME)} /somewhere\n")
+    done = acmectl.run("revoke", "-n", "--cert-name", NAME).ok()
+    assert f"Warning: {hook}, line 1, still names {acmectl.config / 'live' / NAME}.\n" in done.err
+
+
 def test_a_certificate_that_nothing_names_goes_without_a_warning(acmectl: Acmectl) -> None:
     acmectl.certonly(NAME)
     assert "Warning" not in acmectl.run("delete", "-n", "--cert-name", NAME, server=False).ok().err

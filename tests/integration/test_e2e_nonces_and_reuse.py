@@ -80,9 +80,7 @@ def test_a_lineage_whose_every_name_is_proved_already_remembers_its_webroots(tru
     assert trusted.params("n.example")["webroot_path"] == [str(public_folder)]
 
 
-def test_an_authorization_that_is_valid_is_not_solved_again_and_the_others_are(
-    trusting_pebble, trusted, public_folder
-):
+def test_an_authorization_that_is_valid_is_not_solved_again_and_the_others_are(trusting_pebble, trusted, public_folder):
     flags = file_hooks(trusted.folder, public_folder)
     with static_server(public_folder, trusting_pebble.http_port):
         trusted.certonly("x.example", options=flags)

@@ -144,6 +144,9 @@ def test_a_webroot_map_speaks_of_its_own_names_only(issued: Acmectl, webroot: Pa
     (webroot / ".well-known").symlink_to("other/.well-known")
     found = changes(issued, "--webroot-map", f'{{"b.example": "{other}"}}')
     assert found == {"webroot_map[b.example]": (str(webroot), str(other))}
+    # b.example keeps its own directory, though another one is the last of webroot_path.
+    found = changes(issued, "--webroot-map", f'{{"{NAME}": "{other}"}}')
+    assert found == {f"webroot_map[{NAME}]": (str(webroot), str(other))}
 
 
 def test_ca_account_and_names_cannot_be_changed(issued: Acmectl) -> None:

@@ -52,8 +52,9 @@ def may_ask_again(acmectl: Acmectl) -> None:
         if line.startswith("ari = "):
             state = json.loads(line.partition("=")[2].strip().strip("'"))
             state["ask_at"] = "2020-01-01T00:00:00+00:00"
-            line = f"ari = '{json.dumps(state)}'"
-        kept.append(line)
+            kept.append(f"ari = '{json.dumps(state)}'")
+        else:
+            kept.append(line)
     conf(acmectl).write_text("\n".join(kept) + "\n")
 
 

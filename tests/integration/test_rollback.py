@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,20 @@ def test_a_run_killed_before_the_switch_is_finished_by_the_next(renewed: Acmectl
     assert len(notes(renewed.folder / "log")) == 1
 
 
+def test_a_run_killed_in_its_deploy_hook_owes_it(renewed: Acmectl) -> None:
+    hook, pid = renewed.folder / "hook", renewed.folder / "pid"
+    good = hook.read_text()
+    hook.write_text(f'#!/bin/sh\nuntil [ -s {pid} ]; do sleep 0.05; done\nkill -9 "$(cat {pid})"\n')
+    run = renewed.start("rollback", "--cert-name", NAME, server=False)
+    (renewed.folder / "written").write_text(str(run.pid))
+    (renewed.folder / "written").rename(pid)
+    assert run.wait().code == -9
+    hook.write_text(good)
+    renewed.run("renew", server=False).ok()
+    assert (renewed.version(NAME), pinned(renewed)) == (2, "2")
+    assert len(notes(renewed.folder / "log")) == 1
+
+
 def test_what_is_not_whole_is_refused(renewed: Acmectl) -> None:
     archive = renewed.config / "archive" / NAME
     shutil.copy(archive / "privkey1.pem", archive / "privkey2.pem")
@@ -127,16 +142,14 @@ def test_a_lineage_whose_live_version_is_gone_is_brought_back(renewed: Acmectl) 
     assert len(notes(renewed.folder / "log")) == 1
 
 
-def test_an_expired_version_is_refused_unless_that_is_wanted(tmp_path: os.PathLike[str]) -> None:
+def test_an_expired_version_is_refused_unless_that_is_wanted(tmp_path: Path) -> None:
     profiles = {"default": Profile(), "brief": Profile(validity=3)}
-    with Pebble(PebbleConfig(profiles=profiles)) as pebble, Acmectl(pebble, tmp_path) as program:  # type: ignore[arg-type]
+    with Pebble(PebbleConfig(profiles=profiles)) as pebble, Acmectl(pebble, tmp_path) as program:
         program.certonly(NAME, options=("--standalone", "--required-profile", "brief"))
         old = program.certificate(NAME)
         program.run("renew", "--force-renewal", "--required-profile", "default").ok()
 
         def expired() -> bool:
-            from datetime import UTC, datetime
-
             return datetime.now(UTC) > old.not_valid_after_utc
 
         wait_until(expired, "the first version expires")

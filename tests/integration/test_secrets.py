@@ -57,7 +57,8 @@ def test_keys_eab_and_tokens_reach_no_log_and_no_output(tmp_path: Path, options:
 def tokens(pebble: Pebble) -> list[str]:
     """The challenge tokens that the CA has asked for."""
     marker = "/.well-known/acme-challenge/"
-    found = {line.split(marker, 1)[1].split()[0].strip('"') for line in pebble.log_text().splitlines() if marker in line}
+    lines = [line for line in pebble.log_text().splitlines() if marker in line]
+    found = {line.split(marker, 1)[1].split()[0].strip('"') for line in lines}
     assert found
     return sorted(found)
 

@@ -85,7 +85,7 @@ def next_steps(app: App, done: Obtained) -> list[str]:
     elif app.settings.flag("preconfigured_renewal"):
         steps.append("A scheduled task renews this certificate.")
     else:
-        steps.append("Have 'acmectl renew' run twice a day to renew it in time: 'acmectl enable-timer' sets that up with systemd.")
+        steps.append("Have 'acmectl renew' run twice a day to renew it in time; 'acmectl enable-timer' sets that up.")
     return steps
 
 

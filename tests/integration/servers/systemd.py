@@ -122,4 +122,3 @@ class Systemd:
         except (OSError, ValueError, IndexError):
             return False
         return state in ("running", "degraded")
-
