@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import choose_account
 from acmectl.actions.obtain import carry_out
+from acmectl.actions.settle import settle_all
 from acmectl.actions.version import Target
 from acmectl.errors import AcmectlError, ConfigError, LineageDamaged
 from acmectl.events import LineageHealed, Notice
@@ -80,6 +81,8 @@ def reconfigure(services: Services, request: ReconfigureRequest, make: MakeWishe
     Raises: AcmectlError of every kind; the renewal file is as it was then.
     """
     with services.lock():
+        if request.save:
+            settle_all(services)
         lineage = _opened(services, request.cert_name or _picked(services), heal=request.save)
         identifiers = summary(lineage.read("cert")).identifiers
         wishes = make(lineage.conf, identifiers, lineage.conf_path)

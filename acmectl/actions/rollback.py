@@ -82,6 +82,9 @@ def rollback(services: Services, request: RollbackRequest, complete: CompleteRen
         if present is not None and present.version == number and present.pinned == pin:
             return replace(found, before=before, changed=False, pinned=pin is not None, live_dir=present.live_dir)
         _tell_other_names(services, present, found)
+        if name in services.pending.names():
+            text = f"A renewal of {name} was interrupted; the next renew finishes it, and its version goes live then."
+            services.observe(Notice(text=text, level="warning"))
         conf, identifiers = services.lineages.renewal_conf(name), found.identifiers
         plan = complete(conf, identifiers, services.layout.renewal_conf(name))
         session = HookSession(services.hooks, services.layout.hooks_dir)
