@@ -170,14 +170,11 @@ def enable(lineages: LineageStore, timer: TimerPlan, *, uid: int) -> None:
             + timer.crontab,
         )
     _refuse_another_directory(lineages.layout)
-    existed = (UNIT_DIR / TIMER).exists()
     for name, text in timer.units.items():
         with telling(f"write {UNIT_DIR / name}"):
             write_file(UNIT_DIR / name, text.encode(), permissions=Permissions(mode=0o644))
     _systemctl("daemon-reload")
     _systemctl("enable", "--now", TIMER)
-    if existed:
-        _systemctl("restart", TIMER)  # one that ran already goes by its old calendar
 
 
 def unit_word(word: str, *, command: bool = False) -> str:

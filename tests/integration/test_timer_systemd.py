@@ -138,9 +138,12 @@ def test_enabling_it_again_changes_nothing_but_the_calendar(machine: Machine) ->
     systemd = machine.systemd
     service, timer = (systemd.path(f"/etc/systemd/system/{unit}") for unit in (SERVICE, TIMER))
     before = service.read_text(), timer.read_text()
+    next_run = systemd.show(TIMER, "NextElapseUSecRealtime")
     systemd.acmectl("enable-timer", "--timer-interval", "1h")
     assert "*-*-* *:" in systemd.show(TIMER, "TimersCalendar")["TimersCalendar"]
+    assert systemd.show(TIMER, "NextElapseUSecRealtime") != next_run
     systemd.acmectl("enable_timer")
+    assert systemd.show(TIMER, "NextElapseUSecRealtime") == next_run
     assert (service.read_text(), timer.read_text()) == before
     assert "*-*-* *:" not in systemd.show(TIMER, "TimersCalendar")["TimersCalendar"]
 
