@@ -59,8 +59,12 @@ def _nothing_due(bench: Bench, authority: Authority, accounts: dict[str, Tree], 
     for asked, limit, stretch in states[1:] if alone else states:
         requests: dict[str, list[int]] = {"acmectl": [], "certbot": []}
 
-        def renewed(program: Program, _: int, asked: bool = asked, requests: dict[str, list[int]] = requests) -> Run:
+        def renewed(
+            program: Program, number: int, asked: bool = asked, requests: dict[str, list[int]] = requests
+        ) -> Run:
             tree = trees[program.name]
+            if asked and number > 0:
+                return authority.run(program, tree, *RENEW)
             write_confs(
                 tree,
                 count,
@@ -69,6 +73,8 @@ def _nothing_due(bench: Bench, authority: Authority, accounts: dict[str, Tree], 
                 account=tree.account(),
                 asked=asked,
             )
+            if asked:  # "the same again": an earlier run has seen these files
+                authority.run(program, tree, *RENEW)
             done, sent = authority.counted(lambda: authority.run(program, tree, *RENEW))
             requests[program.name].append(sent)
             return done
