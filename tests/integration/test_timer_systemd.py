@@ -171,11 +171,11 @@ def test_the_service_renews_reloads_and_copies_within_its_walls(due: Machine) ->
 
 
 def test_a_failed_renewal_makes_the_unit_fail_and_says_why_in_the_journal(due: Machine) -> None:
-    due.pebble.stop()
+    due.write("/etc/acmectl/renewal-hooks/pre/fail", "#!/bin/sh\nexit 7\n", mode=0o755)
     try:
         assert due.systemd.run("systemctl", "start", SERVICE, check=False).returncode != 0
     finally:
-        due.pebble.start()
+        due.systemd.run("rm", "/etc/acmectl/renewal-hooks/pre/fail")
     shown = due.systemd.show(SERVICE, "Result", "ExecMainStatus")
     assert shown == {"Result": "exit-code", "ExecMainStatus": "1"}
     assert any(line.startswith(f"Error: {NAME}: ") for line in due.systemd.journal(SERVICE))
