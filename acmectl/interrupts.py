@@ -12,6 +12,7 @@ import select
 import signal
 import threading
 import time
+import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Interrupts:
         # A pipe instead of a threading.Event: setting an Event from a handler can deadlock with its own wait().
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
+        weakref.finalize(self, _close, self._read_end, self._write_end)
 
     def install(self) -> None:
         """Take over SIGINT, SIGTERM, SIGHUP and SIGQUIT. A signal that the parent ignores (nohup) stays so."""
@@ -77,11 +79,13 @@ class Interrupts:
         """Sleep for ``seconds``. Raises: Interrupted as soon as a signal comes, unless this thread is shielded."""
         self.check()
         if self._shield_depth:
-            select.select([], [], [], max(0.0, seconds))
+            time.sleep(max(0.0, seconds))
             return
+        watch = select.poll()  # select() knows no descriptor above 1023
+        watch.register(self._read_end, select.POLLIN)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            select.select([self._read_end], [], [], min(left, LOOK_UP))
+            watch.poll(min(left, LOOK_UP) * 1000)
             self.check()
 
     def wait_readable(self, descriptor: int, seconds: float | None) -> bool:
@@ -124,3 +128,8 @@ class Interrupts:
             yield
         finally:
             self._local.shield -= 1
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -220,6 +220,7 @@ class Acmectl:
             dimensions=(24, 80),
             encoding="utf-8",
             echo=False,
+            use_poll=True,
             timeout=PATIENCE,
         )
         self._terminals.append(terminal)

@@ -193,6 +193,12 @@ class ServerProcess:
     def pause(self) -> None:
         """Freeze it: connections are accepted by the system and never answered."""
         self.send(signal.SIGSTOP)
+        wait_until(self._is_stopped, "the server stops")
+
+    def _is_stopped(self) -> bool:
+        """Whether every thread of it stands still: a signal takes its time on a busy machine."""
+        tasks = Path(f"/proc/{self.pid}/task")
+        return all((task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks.iterdir())
 
     def resume(self) -> None:
         """Undo ``pause``."""
