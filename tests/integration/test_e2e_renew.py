@@ -1,5 +1,6 @@
 """renew: what is due, in what order, with which hooks, and how it is told."""
 
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -101,7 +102,7 @@ def test_broken_and_failing_lineages_do_not_stop_the_others(mortal):
     mortal.renewal_path("d-empty.example").write_text("")
     # Pebble may remember that it has validated a name, but never knows this profile.
     failing = mortal.renewal_path("b-failing.example")
-    failing.write_text(failing.read_text().replace("[renewalparams]", "[renewalparams]\nrequired_profile = no-such"))
+    failing.write_text(re.sub(r"required_profile = .*", "required_profile = no-such", failing.read_text()))
     done = mortal.run("renew").failed()
     assert f"{mortal.renewal_path('a-broken.example')} (parsefail)" in done.err
     assert f"{mortal.live('b-failing.example', 'fullchain')} (failure)" in done.err

@@ -17,7 +17,9 @@ from tests.integration.servers.requirements import not_run, require, require_roo
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PYTHON = "/opt/acmectl-tests"
-"""Where the machine has the virtual environment of the tests; units have a /tmp of their own, so it is not there."""
+SOURCE = "/opt/acmectl-source"
+"""Where the machine has the virtual environment of the tests and the checkout. Units have a /tmp of their own, so neither
+may be there, wherever they are on this one."""
 
 # The mounts are in a name space of their own, so that nothing is left of them when the process is gone.
 _SCRIPT = """
@@ -27,11 +29,16 @@ mkdir "$0/upper" "$0/work" "$0/root"
 mount -t overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" overlay "$0/root"
 rm -rf "$0"/root/etc/systemd/system/*.wants "$0"/root/var/lib/systemd/timers
 rm -f "$0"/root/etc/systemd/system/acmectl*
-mkdir -p "$0/root$2"
+mkdir -p "$0/root$2" "$0/root$5" "$0/root/etc/systemd/system.conf.d"
+printf '[Manager]\\nDefaultEnvironment=PYTHONPATH=%s:%s/plugins\\n' "$5" "$5" \\
+    > "$0/root/etc/systemd/system.conf.d/tests.conf"
 exec systemd-nspawn --quiet --directory="$0/root" --machine="$1" --boot --register=no --keep-unit --console=passive \
-    --bind-ro="$3:$2" --bind="$4" -- systemd.unit=basic.target
+    --bind-ro="$3:$2" --bind-ro="$4:$5" -- systemd.unit=basic.target
 """
-_PROGRAM = f'#!/bin/sh\nexec {PYTHON}/bin/python -m acmectl "$@"\n'
+_PROGRAM = f"""#!/bin/sh
+export PYTHONPATH={SOURCE}:{SOURCE}/plugins PYTHONDONTWRITEBYTECODE=1
+exec {PYTHON}/bin/python -m acmectl "$@"
+"""
 
 
 class Systemd:
@@ -60,7 +67,7 @@ class Systemd:
                 "systemd",
                 [
                     *("unshare", "--mount", "--propagation", "private", "sh", "-c", _SCRIPT, str(folder / "machine")),
-                    *(f"acmectl-test-{os.getpid()}", PYTHON, sys.prefix, str(CHECKOUT)),
+                    *(f"acmectl-test-{os.getpid()}", PYTHON, sys.prefix, str(CHECKOUT), SOURCE),
                 ],
                 log=folder / "systemd.log",
             )
