@@ -18,7 +18,7 @@ from tests.integration.servers.requirements import not_run, require, require_roo
 CHECKOUT = Path(__file__).resolve().parents[3]
 PYTHON = "/opt/acmectl-tests"
 SOURCE = "/opt/acmectl-source"
-"""Where the machine has the virtual environment of the tests and the checkout. Units have a /tmp of their own, so neither
+"""Where the machine has the tests' virtual environment and the checkout. Units have a /tmp of their own, so neither
 may be there, wherever they are on this one."""
 
 # The mounts are in a name space of their own, so that nothing is left of them when the process is gone.
