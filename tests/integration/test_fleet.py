@@ -55,7 +55,7 @@ def test_half_of_all_nonces_refused_costs_no_lineage(tmp_path: Path, public_fold
         Acmectl(pebble, tmp_path) as acmectl,
     ):
         registered(acmectl)
-        names = [f"n{number}.example" for number in range(60)]
+        names = [f"n{number}.example" for number in range(200)]
         for name in names:
             plant(acmectl, name, webroot=public_folder)
         done = acmectl.run("renew", "--json", server=False).ok().json
@@ -130,10 +130,10 @@ BREAKAGES = {
 
 def test_one_lineage_in_ten_broken_in_ten_ways_does_not_stop_the_others(acmectl: Acmectl, webroot: Path) -> None:
     registered(acmectl)
-    names = [f"w{number:03}.example" for number in range(100)]
+    names = [f"w{number:03}.example" for number in range(200)]
     for name in names:
         plant(acmectl, name, webroot=webroot)
-    broken = dict(zip(names[::10], BREAKAGES, strict=True))
+    broken = dict(zip(names[::10], [*BREAKAGES, *BREAKAGES], strict=True))
     for name, break_it in broken.items():
         break_it(acmectl, name)
     done = acmectl.run("renew", "--json", server=False)
