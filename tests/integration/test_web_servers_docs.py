@@ -18,8 +18,8 @@ from tests.integration.servers.apache import Apache
 from tests.integration.servers.haproxy import HAProxy
 from tests.integration.servers.nginx import Nginx
 from tests.integration.servers.pebble import Pebble
-from tests.integration.servers.process import free_port, wait_until
-from tests.integration.tls import served_certificate
+from tests.integration.servers.process import free_port
+from tests.integration.tls import served_certificate, wait_until_served
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "web-servers.md").read_text()
 FOLDER = "/var/www/acme-challenge"
@@ -239,7 +239,7 @@ def test_haproxy_passes_the_challenges_on_and_serves_what_the_hook_makes(acmectl
         assert served_certificate(tls, "example.org") == acmectl.certificate("example.org")
         acmectl.run("renew", "--force-renewal", server=False).ok()
         new = acmectl.certificate("example.org")
-        wait_until(lambda: served_certificate(tls, "example.org") == new, "haproxy: the new certificate is served")
+        wait_until_served(tls, "example.org", new)
 
 
 def test_the_page_names_every_variable_of_the_hooks() -> None:

@@ -19,7 +19,7 @@ from tests.integration.hosts import script
 from tests.integration.servers.nginx import Nginx
 from tests.integration.servers.pebble import Pebble
 from tests.integration.servers.process import free_port
-from tests.integration.tls import served_certificate
+from tests.integration.tls import served_certificate, wait_until_served
 
 NAME = "a.example"
 
@@ -69,11 +69,11 @@ def test_a_server_that_was_reloaded_passes_and_the_check_is_remembered(acmectl: 
     options = ("--deploy-hook", reload_hook(nginx, acmectl.folder), "--check-endpoint", f"127.0.0.1:{port}")
     done = acmectl.certonly(NAME, options=("--force-renewal", *options))
     assert f"127.0.0.1:{port} serves the new certificate of {NAME}." in done.out
-    assert served_certificate(port, NAME).serial_number == acmectl.certificate(NAME).serial_number
+    wait_until_served(port, NAME, acmectl.certificate(NAME))
     assert acmectl.renewal(NAME)["acmectl"]["check_endpoint"] == f'"127.0.0.1:{port}"'
     done = acmectl.run("renew", "--force-renewal").ok()
     assert f"127.0.0.1:{port} serves the new certificate of {NAME}." in done.out
-    assert served_certificate(port, NAME).serial_number == acmectl.certificate(NAME).serial_number
+    wait_until_served(port, NAME, acmectl.certificate(NAME))
     assert owed(acmectl) == []
 
 
@@ -110,7 +110,7 @@ def test_after_a_hook_that_failed_both_are_owed_and_both_are_made_good(acmectl: 
     assert owed(acmectl) == [hook, "--check-endpoint"]
     works.touch()
     acmectl.run("renew", "--retry-deploy").ok()
-    assert served_certificate(port, NAME).serial_number == acmectl.certificate(NAME).serial_number
+    wait_until_served(port, NAME, acmectl.certificate(NAME))
     assert owed(acmectl) == []
 
 

@@ -7,6 +7,8 @@ import ssl
 
 from cryptography import x509
 
+from tests.integration.servers.process import wait_until
+
 
 def served_certificate(port: int, name: str, address: str = "127.0.0.1") -> x509.Certificate:
     """The leaf that the server on that port shows to who asks for ``name``."""
@@ -20,3 +22,15 @@ def served_certificate(port: int, name: str, address: str = "127.0.0.1") -> x509
         leaf = tls.getpeercert(binary_form=True)
     assert leaf is not None
     return x509.load_der_x509_certificate(leaf)
+
+
+def wait_until_served(port: int, name: str, certificate: x509.Certificate) -> None:
+    """Wait until the server shows ``certificate``: while it reloads, old workers may still answer, or nobody."""
+
+    def served() -> bool:
+        try:
+            return served_certificate(port, name) == certificate
+        except OSError:
+            return False
+
+    wait_until(served, f"the new certificate of {name} is served")
