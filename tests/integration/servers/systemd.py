@@ -25,14 +25,14 @@ may be there, wherever they are on this one."""
 _SCRIPT = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs "$0"
-mkdir "$0/upper" "$0/work" "$0/root"
-mount -t overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" overlay "$0/root"
-rm -rf "$0"/root/etc/systemd/system/*.wants "$0"/root/var/lib/systemd/timers
-rm -f "$0"/root/etc/systemd/system/acmectl*
-mkdir -p "$0/root$2" "$0/root$5" "$0/root/etc/systemd/system.conf.d"
+mkdir "$0/upper" "$0/work" "$0/tree"
+mount -t overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" overlay "$0/tree"
+rm -rf "$0"/tree/etc/systemd/system/*.wants "$0"/tree/var/lib/systemd/timers
+rm -f "$0"/tree/etc/systemd/system/acmectl*
+mkdir -p "$0/tree$2" "$0/tree$5" "$0/tree/etc/systemd/system.conf.d"
 printf '[Manager]\\nDefaultEnvironment=PYTHONPATH=%s:%s/plugins\\n' "$5" "$5" \\
-    > "$0/root/etc/systemd/system.conf.d/tests.conf"
-exec systemd-nspawn --quiet --directory="$0/root" --machine="$1" --boot --register=no --keep-unit --console=passive \
+    > "$0/tree/etc/systemd/system.conf.d/tests.conf"
+exec systemd-nspawn --quiet --directory="$0/tree" --machine="$1" --boot --register=no --keep-unit --console=passive \
     --bind-ro="$3:$2" --bind-ro="$4:$5" -- systemd.unit=basic.target
 """
 _PROGRAM = f"""#!/bin/sh
