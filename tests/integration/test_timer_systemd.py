@@ -44,7 +44,7 @@ systemctl reload nginx
 cp "$RENEWED_LINEAGE/fullchain.pem" {COPY}
 chown www-data {COPY}
 grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status > /var/lib/walls
-for path in /usr/local/bin/x /root/x /etc/systemd/system/x.service /etc/passwd; do
+for path in /usr/local/bin/x ~root/x /etc/systemd/system/x.service /etc/passwd; do
     if (: >> "$path") 2>/dev/null; then echo "open: $path" >> /var/lib/walls; fi
 done
 """

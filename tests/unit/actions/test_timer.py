@@ -18,6 +18,8 @@ from tests.unit.storage.material import PARAMS, issue, layout_in
 
 REQUEST = TimerRequest(program=("/usr/bin/acmectl",))
 
+HOME_OF_ROOT = "/root"
+
 
 @pytest.mark.parametrize(
     ("interval", "offset", "calendar", "crontab", "words"),
@@ -102,9 +104,9 @@ def test_a_percent_sign_reaches_cron_with_its_backslash(tmp_path: Path) -> None:
 def test_web_roots_where_the_service_could_not_write_are_opened(tmp_path: Path) -> None:
     store = LineageStore(layout_in(tmp_path))
     issue(store, "a.test", "a.test", params={**PARAMS, "webroot_path": ["/usr/share/a b", "/srv/www"]})
-    issue(store, "b.test", "b.test", params={**PARAMS, "webroot_path": ["/root/site"]})
+    issue(store, "b.test", "b.test", params={**PARAMS, "webroot_path": [f"{HOME_OF_ROOT}/site"]})
     service = plan(store, REQUEST).units[timer.SERVICE]
-    assert ' "-/usr/share/a b" -/root/site\n' in service
+    assert f' "-/usr/share/a b" -{HOME_OF_ROOT}/site\n' in service
     assert "-/srv/www" not in service
 
 
