@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.hook_process import search_path
+from acmectl.actions.shipped_hooks import reload_hook
 from acmectl.errors import ConfigError, HookFailed
 
 if TYPE_CHECKING:
@@ -23,20 +24,27 @@ _NAMES_LIMIT = 32_000  # characters of RENEWED_DOMAINS and FAILED_DOMAINS each; 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookCommands:
-    """The commands configured for one lineage; None where there is none. ``timeout`` in seconds."""
+    """The commands configured for one lineage; None where there is none. ``timeout`` in seconds.
+
+    ``installer`` is certbot's installer whose part after a renewal, the reload, the shipped hook does.
+    """
 
     pre: str | None = None
     deploy: str | None = None
     post: str | None = None
+    installer: str | None = None
     directory_hooks: bool = True
     timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Hook:
+    """``command`` is what it is known by; ``path`` the file to run instead of a command line."""
+
     label: str
     command: str
     path: Path | None = None
+    unknown_installer: str | None = None
     timeout: float | None = None
 
 
@@ -147,13 +155,34 @@ class HookSession:
             hooks = [_Hook(label=label, command=str(path), path=path, timeout=commands.timeout) for path in files]
         if command and all(hook.command != command for hook in hooks):
             hooks.append(_Hook(label=label, command=command, timeout=commands.timeout))
+        if kind == "deploy" and commands.installer is not None:
+            reload = _reload(commands.installer, commands.timeout)
+            if reload.path is None or all(hook.command != str(reload.path) for hook in hooks):
+                hooks.append(reload)
         return hooks
 
     def _run(self, hook: _Hook, env: Mapping[str, str]) -> None:
+        if hook.unknown_installer is not None:
+            raise HookFailed(
+                f"There is no installer {hook.unknown_installer!r} in acmectl, so nothing was told of the certificate.",
+                hint="acmectl reconfigure --cert-name NAME --installer null --deploy-hook COMMAND replaces it.",
+            )
         if hook.path is not None:
             self._runner.run_file(hook.path, name=hook.label, env=env, timeout=hook.timeout)
         else:
             self._runner.run_checked(hook.command, name=hook.label, env=env, timeout=hook.timeout)
+
+
+def _reload(installer: str, timeout: float | None) -> _Hook:
+    # Known by the installer's name and not by the file's, which may lie elsewhere when it is run again.
+    path = reload_hook(installer)
+    return _Hook(
+        label="deploy-hook",
+        command=f"installer {installer}",
+        path=path,
+        unknown_installer=installer if path is None else None,
+        timeout=timeout,
+    )
 
 
 def joined(identifiers: Iterable[Identifier]) -> str:

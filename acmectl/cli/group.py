@@ -14,9 +14,10 @@ class Verb:
     """One command: its module in acmectl.cli.commands, and what the door must know before it is imported.
 
     ``arguments`` names the words it takes besides options. ``reads_only``: it writes no log unless -v is given.
+    ``like`` is the command whose options it has, itself unless given. ``rare``: the first page of help leaves it out.
     """
 
-    __slots__ = ("aliases", "arguments", "module", "name", "reads_only", "summary")
+    __slots__ = ("aliases", "arguments", "like", "module", "name", "rare", "reads_only", "summary")
 
     def __init__(
         self,
@@ -27,6 +28,8 @@ class Verb:
         aliases: tuple[str, ...] = (),
         arguments: str = "",
         reads_only: bool = False,
+        like: str = "",
+        rare: bool = False,
     ) -> None:
         self.name = name
         self.summary = summary
@@ -34,12 +37,21 @@ class Verb:
         self.aliases = aliases
         self.arguments = arguments
         self.reads_only = reads_only
+        self.like = like or name
+        self.rare = rare
 
 
-DEFAULT_VERB = "certonly"
+DEFAULT_VERB = "run"
 
 _ALL = (
-    Verb("certonly", "obtain a certificate, or renew it when it is due", aliases=("auth", "run", "everything")),
+    Verb("certonly", "obtain a certificate, or renew it when it is due", aliases=("auth",)),
+    Verb(
+        "run",
+        "certbot's name for certonly; with a real installer it says what to do instead",
+        aliases=("everything",),
+        like="certonly",
+        rare=True,
+    ),
     Verb("renew", "renew all certificates that are due"),
     Verb("certificates", "list the certificates", reads_only=True),
     Verb("revoke", "revoke a certificate"),
@@ -60,6 +72,8 @@ _ALL = (
     Verb("account", "give the account a new key (account rollover)", arguments="rollover"),
     Verb("plugins", "list the authenticators", arguments="NAME", reads_only=True),
     Verb("hook-path", "print where the ready-made hooks lie", arguments="NAME", reads_only=True, module="hook_path"),
+    Verb("install", "certbot's; says what to do instead", module="installers", rare=True, reads_only=True),
+    Verb("enhance", "certbot's; says what to do instead", module="installers", rare=True, reads_only=True),
     Verb("help", "explain a topic, a command or a plugin", arguments="TOPIC", reads_only=True),
 )
 

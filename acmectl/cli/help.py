@@ -95,7 +95,7 @@ def _short(table: OptionTable) -> str:
         "Obtain, renew and revoke TLS certificates. Without a command: certonly.",
         "",
         "Commands:",
-        *_verbs(aliases=False),
+        *_verbs(short=True),
         "",
         "The options used most:",
         *(_option(table.by_dest[dest], short=True) for dest in _USUAL),
@@ -113,10 +113,12 @@ def _everything(table: OptionTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verbs(*, aliases: bool = True) -> list[str]:
+def _verbs(*, short: bool = False) -> list[str]:
     lines = []
     for verb in group.VERBS.values():
-        also = f" (also: {', '.join(verb.aliases)})" if aliases and verb.aliases else ""
+        if short and verb.rare:
+            continue
+        also = f" (also: {', '.join(verb.aliases)})" if verb.aliases and not short else ""
         lines += _columns(verb.name, verb.summary + also, column=18)
     return lines
 
@@ -125,7 +127,7 @@ def _verb(verb: group.Verb, table: OptionTable) -> str:
     usage = f"Usage: acmectl {verb.name} [OPTIONS]" + (f" [{verb.arguments}]" if verb.arguments else "")
     lines = [usage, "", f"{verb.summary[0].upper()}{verb.summary[1:]}."]
     for _, title, _, rows in sections(table):
-        own = [row for row in rows if verb.name in row.verbs]
+        own = [row for row in rows if verb.like in row.verbs]
         if own:
             lines += ["", f"{title}:", *_options(own)]
     common = [row for row in table.rows if "*" in row.verbs and not row.hidden]

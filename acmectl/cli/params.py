@@ -117,7 +117,7 @@ def _verb(words: Sequence[str]) -> tuple[group.Verb, tuple[str, ...]]:
     if verb is None:
         near = nearest(words[0], group.words())
         hint = f"Did you mean {near}?" if near else None
-        if hint is None and "." in words[0]:
+        if hint is None and "." in words[0] and words[0].isprintable():
             hint = f"Names are given with -d: acmectl certonly -d {words[0]}"
         raise UsageError(f"There is no command {shown(words[0])}.", hint=hint)
     if len(words) > 1 and not verb.arguments:
@@ -148,13 +148,13 @@ def settings_of(parsed: Parsed) -> Settings:
     ):
         if values[dest] is None:
             values[dest] = str(path)
-    if parsed.verb.name == "renew":
+    if parsed.verb.like == "renew":
         for dest in ("domains", "ip_address"):
             if found.get(dest) in (Source.FILE, Source.ENVIRONMENT):
                 values[dest] = None
                 del found[dest], origins[dest]
     settings = Settings(
-        verb=parsed.verb.name,
+        verb=parsed.verb.like,
         arguments=parsed.arguments,
         table=table,
         values=MappingProxyType(values),

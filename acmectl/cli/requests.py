@@ -20,7 +20,9 @@ from acmectl.actions.requests import (
     KeyRequest,
     ParamValue,
 )
+from acmectl.actions.shipped_hooks import installs_nothing, reload_hook
 from acmectl.config.restored import restore
+from acmectl.config.values import shown
 from acmectl.config.webroots import Webroots, resolve
 from acmectl.errors import ConfigError
 from acmectl.issuance.request import Preflight
@@ -137,6 +139,7 @@ def certificate_request(
             pre=settings.text("pre_hook"),
             deploy=settings.text("deploy_hook"),
             post=settings.text("post_hook"),
+            installer=_installer(settings),
             directory_hooks=settings.flag("directory_hooks"),
             timeout=float(settings.integer("hook_timeout")),
         ),
@@ -189,9 +192,27 @@ def _over(app: App, conf: RenewalConf | None, origin: str) -> Settings:
     return restore(app.settings, params=params, own=conf.own, origin=origin, leave_out=reset)
 
 
+def _installer(settings: Settings) -> str | None:
+    name = settings.text("installer")
+    if name is None or installs_nothing(name):
+        return None
+    if reload_hook(name) is None and settings.is_set("installer"):
+        raise ConfigError(
+            f"{settings.origin('installer')}: there is no installer {shown(name)}.",
+            hint="nginx and apache reload the server after a renewal; --deploy-hook COMMAND does anything else.",
+        )
+    return name
+
+
 def _authenticator(app: App, settings: Settings) -> str:
     name = settings.text("authenticator")
     if name is not None:
+        if settings.is_set("authenticator") and reload_hook(name) is not None:
+            raise ConfigError(
+                f"{settings.origin('authenticator')}: acmectl does not edit the configuration of {name}.",
+                hint=f"--webroot -w DIR --installer {name} proves control by a folder and reloads the server; "
+                "docs/web-servers.md shows the one location that it needs.",
+            )
         return name
     from acmectl.plugin import registry
 

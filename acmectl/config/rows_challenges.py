@@ -66,7 +66,7 @@ ROWS = (
     OptionRow(
         names=("-i", "--installer"),
         metavar="NAME",
-        help="installer; null is the only one there is",
+        help="nginx or apache: reload that server after a renewal; null: nothing",
         topics=("installers",),
         verbs=(),
         stored="installer",

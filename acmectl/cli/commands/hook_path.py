@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import acmectl
+from acmectl.actions.shipped_hooks import SHIPPED_HOOKS, shipped_hook
 from acmectl.config.values import shown
 from acmectl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from acmectl.cli.app import App
+    from pathlib import Path
 
-HOOKS = {
-    "nginx-reload": "deploy hook: has nginx read its certificates again",
-    "apache-reload": "deploy hook: has Apache httpd read its certificates again",
-}
+    from acmectl.cli.app import App
 
 
 def hook_path(name: str) -> Path:
     """The absolute path of a hook. Raises: UsageError for a name that there is none of."""
-    if name not in HOOKS:
-        raise UsageError(f"There is no hook {shown(name)}.", hint=f"There are {' and '.join(HOOKS)}.")
-    return Path(acmectl.__file__).resolve().parent / "hooks" / name
+    try:
+        return shipped_hook(name)
+    except KeyError:
+        raise UsageError(f"There is no hook {shown(name)}.", hint=f"There are {' and '.join(SHIPPED_HOOKS)}.") from None
 
 
 def run(app: App) -> ExitCode:
     """Print the path of the hooks that are named, or all of them with what they do. Raises: UsageError."""
     wanted = app.settings.arguments
-    paths = {name: hook_path(name) for name in wanted or HOOKS}
+    paths = {name: hook_path(name) for name in wanted or SHIPPED_HOOKS}
     if app.console.json:
-        hooks = [{"name": name, "path": str(path), "summary": HOOKS[name]} for name, path in paths.items()]
+        hooks = [{"name": name, "path": str(path), "summary": SHIPPED_HOOKS[name]} for name, path in paths.items()]
         app.console.result("hooks", {"hooks": hooks})
         return ExitCode.OK
     # The paths are the result, for $(...): they come whatever -q says.
-    lines = [str(path) if wanted else f"{path}  ({HOOKS[name]})" for name, path in paths.items()]
+    lines = [str(path) if wanted else f"{path}  ({SHIPPED_HOOKS[name]})" for name, path in paths.items()]
     app.console.payload("".join(f"{line}\n" for line in lines).encode())
     return ExitCode.OK
