@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from acmectl.storage.renewal_conf import RenewalConf
 
 # certonly starts these anew for an existing certificate, as certbot does; everything else that is stored stays.
-_RESET_BY_CERTONLY = ("rsa_key_size", "elliptic_curve", "reuse_key")
+RESET_BY_CERTONLY = ("rsa_key_size", "elliptic_curve", "reuse_key")
 _STAGING_OF = {LETS_ENCRYPT: LETS_ENCRYPT_STAGING, LETS_ENCRYPT_STAGING: LETS_ENCRYPT_STAGING}
 _PREFLIGHT = {None: Preflight.BESIDE, True: Preflight.FIRST, False: Preflight.OFF}
 _HOOK_OPTIONS = ("pre_hook", "deploy_hook", "post_hook", "manual_auth_hook", "manual_cleanup_hook")
@@ -187,7 +187,7 @@ def _endpoint(settings: Settings) -> Endpoint | None:
 def _over(app: App, conf: RenewalConf | None, origin: str) -> Settings:
     if conf is None:
         return app.settings
-    reset = _RESET_BY_CERTONLY if app.settings.verb == "certonly" else ()
+    reset = RESET_BY_CERTONLY if app.settings.verb == "certonly" else ()
     params = {key: value if isinstance(value, str) else list(value) for key, value in conf.params.items()}
     return restore(app.settings, params=params, own=conf.own, origin=origin, leave_out=reset)
 
@@ -281,7 +281,7 @@ def _params(
 ) -> dict[str, ParamValue]:
     params: dict[str, ParamValue] = {}
     if conf is not None:
-        dropped = set(_RESET_BY_CERTONLY) if app.settings.verb == "certonly" else set()
+        dropped = set(RESET_BY_CERTONLY) if app.settings.verb == "certonly" else set()
         before = conf.text("authenticator")
         old = f"{before.replace('-', '_')}_" if before is not None and before != authenticator else None
         params = {

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acmectl.actions.obtain import Obtained, Outcome, obtain
-from acmectl.cli.requests import certificate_request, validate_hooks, wanted_of
+from acmectl.cli.kept import Carried, carried
+from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, validate_hooks, wanted_of
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
 
 if TYPE_CHECKING:
+    from acmectl.actions.requests import CertificateRequest
     from acmectl.cli.app import App
+    from acmectl.identifiers import Identifier
+    from acmectl.storage.renewal_conf import RenewalConf
 
 
 def run(app: App) -> ExitCode:
@@ -22,9 +26,20 @@ def run(app: App) -> ExitCode:
     wanted = wanted_of(app)
     validate_hooks(app)
     services = build_services(app)
-    done = obtain(services, wanted, lambda conf, identifiers: certificate_request(app, conf, identifiers))
+    taken = Carried()
+
+    def complete(conf: RenewalConf | None, identifiers: tuple[Identifier, ...]) -> CertificateRequest:
+        nonlocal taken
+        if conf is not None:
+            taken = carried(app.settings, conf, reset=RESET_BY_CERTONLY)
+            for sentence in taken.sentences():
+                app.console.status(sentence)
+        return certificate_request(app, conf, identifiers)
+
+    done = obtain(services, wanted, complete)
     report(app, done)
-    app.console.result("certificate", as_json(done))
+    options = {"kept_options": list(taken.kept), "reset_options": list(taken.reset)}
+    app.console.result("certificate", {**as_json(done), **options})
     return ExitCode.FAILED if done.hook_failures or done.owed else ExitCode.OK
 
 
