@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.config.leftovers import leftover
 from acmectl.config.values import BadValueError, boolean, convert, nearest, shown
 from acmectl.errors import UsageError
 
@@ -112,6 +113,10 @@ def merge(files: Iterable[Sequence[Entry]], table: OptionTable) -> FileValues:
     warnings: list[str] = []
     for entries in files:
         for entry in entries:
+            old = leftover(flag_name(entry))
+            if old is not None:
+                warnings.append(f"{entry.origin}: {shown(entry.key)} is ignored: {old}.")
+                continue
             row, positive = find(entry, table)
             if row.deprecated is not None:
                 warnings.append(f"{entry.origin}: {row.name} is ignored: {row.deprecated}.")

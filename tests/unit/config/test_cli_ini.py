@@ -131,7 +131,6 @@ def test_a_file_of_higher_rank_replaces_lists() -> None:
         ("nonsense = 1", "there is no option 'nonsense'"),
         ("Key-Type = rsa", "there is no option 'Key-Type'"),
         ("d = a.example", "may mean"),
-        ("manual-public-ip-logging-ok = true", "there is no option"),
         ("key-type = dsa", "key-type: 'dsa' is not one of"),
         ("expand = maybe", "expand: 'maybe' is neither true nor false"),
         ("expand =", "expand: '' is neither true nor false"),
@@ -160,6 +159,24 @@ def test_leftovers_of_old_packages_are_a_warning() -> None:
         "/x/0.ini line 1: --no-self-upgrade is ignored: it has no effect any more.",
         "/x/0.ini line 2: --no-bootstrap is ignored: it has no effect any more.",
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("manual-public-ip-logging-ok = True", "it has no effect any more"),
+        ("manual_public_ip_logging_ok", "it has no effect any more"),
+        ("--tls-sni-01-port = 8443", "it has no effect any more"),
+        ("standalone-supported-challenges = http-01", "it has no effect any more"),
+        ("nginx-server-root = /etc/nginx", "acmectl does not edit the configuration of web servers"),
+        ("apache-le-vhost-ext = -ssl.conf", "acmectl does not edit the configuration of web servers"),
+    ],
+)
+def test_keys_of_older_clients_and_of_installers_are_a_warning(line: str, why: str) -> None:
+    found = values(f"{line}\nkey-type = rsa")
+    assert list(found.values) == ["key_type"]
+    assert [warning.partition(" is ignored: ")[2] for warning in found.warnings] == [f"{why}."]
+    assert found.warnings[0].startswith("/x/0.ini line 1: ")
 
 
 def test_a_missing_file_is_an_error_only_if_it_was_named(tmp_path: Path) -> None:
