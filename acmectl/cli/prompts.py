@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CANCEL = ("c", "C")
+_PATIENCE = 36_000.0  # seconds; whoever does not answer for ten hours has left, and the locks are wanted by others
 
 
 class Prompts:
@@ -27,8 +28,16 @@ class Prompts:
     """
 
     def __init__(
-        self, console: Console, interrupts: Interrupts, *, interactive: bool, stdin: TextIO | None = None
+        self,
+        console: Console,
+        interrupts: Interrupts,
+        *,
+        interactive: bool,
+        stdin: TextIO | None = None,
+        patience: float = _PATIENCE,
     ) -> None:
+        """``patience`` is how many seconds a question at a terminal waits for its answer."""
+        self._patience = patience
         self._console = console
         self._interrupts = interrupts
         self._interactive = interactive
@@ -147,7 +156,9 @@ class Prompts:
         try:
             with self._interrupts.interruptible():
                 if stream is not None and stream.isatty():
-                    self._interrupts.wait_readable(stream.fileno(), None)
+                    answered = self._interrupts.wait_readable(stream.fileno(), self._patience)
+                    if not answered:
+                        raise Aborted(f"Nobody answered: {_short(question)}", hint=self._hint(flag))
                 line = stream.readline() if stream is not None else ""
         except (OSError, ValueError, UnicodeDecodeError) as error:
             raise Aborted(f"The answer could not be read: {_short(question)}", hint=self._hint(flag)) from error

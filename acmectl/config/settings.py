@@ -120,14 +120,27 @@ class Settings:
     @property
     def interactive(self) -> bool:
         """False under -n, -q and --json, and for renew."""
-        if self.flag("force_interactive"):
-            return True
-        return self.verb != "renew" and not any(self.flag(dest) for dest in ("non_interactive", "quiet", "json"))
+        if any(self.flag(dest) for dest in ("non_interactive", "quiet", "json")):
+            return False
+        return self.verb != "renew" or self.flag("force_interactive")
 
     @property
     def stdout_reserved(self) -> bool:
         """True when standard output carries the result alone (``--json``, ``--fullchain-path -``)."""
-        return self.flag("json") or self.text("fullchain_path") == "-"
+        return self.flag("json") or bool(self.printed)
+
+    @property
+    def printed(self) -> tuple[str, ...]:
+        """Which of the files of ``certonly --csr`` go to standard output, by destination."""
+        if self.verb != "certonly" or self.text("csr") is None:
+            return ()
+        return tuple(dest for dest in ("cert_path", "chain_path", "fullchain_path") if self.text(dest) == "-")
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """True for a certificate that comes with its own CSR and account key and is not stored: no trace is left."""
+        given = self.text("csr") is not None and self.text("account_key") is not None
+        return given and self.text("cert_name") is None
 
     @property
     def verbosity(self) -> int:

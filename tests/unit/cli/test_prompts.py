@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 
@@ -83,6 +84,16 @@ def test_the_end_of_input_ends_the_question_with_one_line() -> None:
         assert caught.value.hint == "Use --account."
     with pytest.raises(Aborted):
         prompts()[0].pause("Look.")
+
+
+def test_a_terminal_at_which_nobody_sits_is_not_waited_for_for_ever() -> None:
+    near, far = os.openpty()
+    console = Console(out=io.StringIO(), err=io.StringIO())
+    with os.fdopen(near, "rb"), os.fdopen(far) as stdin:
+        subject = Prompts(console, Interrupts(), interactive=True, stdin=stdin, patience=0.0)
+        with pytest.raises(Aborted, match=r"^Nobody answered: Which\?$") as caught:
+            subject.yes_no("Which?", default=True, flag="--expand")
+    assert caught.value.hint == "Use --expand."
 
 
 def test_nobody_is_asked_when_nobody_is_there() -> None:
