@@ -57,13 +57,13 @@ class Program:
 
 def programs() -> tuple[Program, Program]:
     """acmectl of this checkout and certbot, installed now if they are not yet. Raises: BenchmarkError."""
-    acmectl = _environment("bench-acmectl-venv", ["--editable", str(CHECKOUT)], CHECKOUT / "pyproject.toml")
+    acmectl = environment("bench-acmectl-venv", ["--editable", str(CHECKOUT)], CHECKOUT / "pyproject.toml")
     return _program("acmectl", acmectl), certbot()
 
 
 def certbot() -> Program:
     """certbot from PyPI, installed now if it is not yet. Raises: BenchmarkError."""
-    return _program("certbot", _environment("certbot-venv", [f"certbot=={CERTBOT_VERSION}"], None))
+    return _program("certbot", environment("certbot-venv", [f"certbot=={CERTBOT_VERSION}"], None))
 
 
 def _program(name: str, environment: Path) -> Program:
@@ -72,7 +72,7 @@ def _program(name: str, environment: Path) -> Program:
     return Program(name=name, script=script, version=said.split()[-1])
 
 
-def _environment(name: str, requirements: list[str], source: Path | None) -> Path:
+def environment(name: str, requirements: list[str], source: Path | None) -> Path:
     """A virtual environment with nothing but ``requirements``, made once; again when ``source`` changed."""
     folder = TOOLS / name
     stamp = folder / "installed"
