@@ -178,15 +178,6 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("line", "verb", "values"), UNDERSTOOD, ids=[row[0] or "nothing" for row in UNDERSTOOD])
-@pytest.mark.parametrize(
-    ("line", "asks"),
-    [("", True), ("--force-interactive", True), ("-q --force-interactive", False), ("--json --force-interactive", False),
-     ("-n", False), ("renew", False)],
-)  # fmt: skip
-def test_quiet_and_json_never_ask(line: str, asks: bool) -> None:
-    assert settings(*line.split()).interactive is asks
-
-
 def test_a_command_line_means_what_certbot_takes_it_for(
     line: str, verb: str | type[AcmectlError], values: dict[str, object] | str
 ) -> None:
@@ -198,6 +189,15 @@ def test_a_command_line_means_what_certbot_takes_it_for(
     found = settings(*shlex.split(line))
     assert found.verb == verb
     assert {dest: found.value(dest) for dest in values} == values
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [("", True), ("--force-interactive", True), ("-q --force-interactive", False), ("--json --force-interactive", False),
+     ("-n", False), ("renew", False)],
+)  # fmt: skip
+def test_quiet_and_json_never_ask(line: str, asks: bool) -> None:
+    assert settings(*line.split()).interactive is asks
 
 
 @pytest.mark.parametrize(("line", "error", "text"), REFUSED, ids=[row[0] for row in REFUSED])
