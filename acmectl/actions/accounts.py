@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
+from acmectl.actions.key_file import kept_nowhere, read_account_key, refuse_shared_key
 from acmectl.actions.settle import settle
 from acmectl.errors import Aborted, ConfigError, ServerProblem
 from acmectl.events import AccountRegistered, Notice
@@ -17,9 +18,10 @@ from acmectl.storage.rollovers import RolloverStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from acmectl.acme.client import AcmeClient
-    from acmectl.acme.resources import DirectoryMeta
+    from acmectl.acme.resources import Account, DirectoryMeta
     from acmectl.actions.requests import AccountRequest
     from acmectl.actions.services import Services
     from acmectl.storage.accounts import StoredAccount
@@ -55,12 +57,36 @@ def open_account(services: Services, request: AccountRequest) -> OpenAccount:
 
     Raises: ConfigError when several fit and nobody can choose, or something needed to register was not given.
     """
+    if request.key_path is not None:
+        return open_with_key(services, request, request.key_path)
     services.accounts.link_earlier(request.server)
     stored = choose_account(services, request)
     if stored is None:
         return register(services, request)
     services.network.remember_trust(request.server)
-    return OpenAccount(client=client_of(services, stored), stored=stored)
+    client = client_of(services, stored)
+    refuse_shared_key(request.not_key, client.key)
+    return OpenAccount(client=client, stored=stored)
+
+
+def open_with_key(services: Services, request: AccountRequest, path: Path, *, registers: bool = True) -> OpenAccount:
+    """The account of the key in the file ``path``, registered now if the CA does not know it. Nothing is kept here.
+
+    Raises: ConfigError for a key that cannot be used, and as ``open_account``; without ``registers`` also when the CA
+    does not know the key.
+    """
+    key = read_account_key(services, path)
+    refuse_shared_key(request.not_key, key)
+    client = services.network.client(request.server, key)
+    account = client.find_account()
+    created = account is None
+    if account is None:
+        if not registers:
+            raise ConfigError(f"The CA at {request.server} has no account with the key {path}.")
+        client, account = _new_account(services, request, key)
+        services.observe(AccountRegistered(server=request.server, url=account.url))
+    stored = kept_nowhere(key, server=request.server, url=account.url, path=path)
+    return OpenAccount(client=client, stored=stored, created=created)
 
 
 def choose_account(services: Services, request: AccountRequest) -> StoredAccount | None:
@@ -94,16 +120,13 @@ def _settled(services: Services, stored: StoredAccount) -> StoredAccount:
 
 
 def register(services: Services, request: AccountRequest) -> OpenAccount:
-    """A new account with a new key. Raises: ConfigError when something needed was not given, AcmeError."""
-    client = services.network.client(request.server)
-    meta = client.directory().meta
-    _check_binding(request, meta)
-    _agree(services, request, meta)
-    email = _email(services, request)
-    key = AccountKey.generate(request.key_kind)
-    client = services.network.client(request.server, key)
-    eab = (request.eab.kid, request.eab.hmac_key, request.eab.alg) if request.eab is not None else None
-    account = client.new_account([f"mailto:{address}" for address in email], agree_tos=True, eab=eab)
+    """A new account with a new key, or with the one in a file that was named.
+
+    Raises: ConfigError when something needed was not given, AcmeError.
+    """
+    key = read_account_key(services, request.key_path) if request.key_path is not None else None
+    client, account = _new_account(services, request, key)
+    key = client.key
     stored = services.accounts.save(
         request.server,
         key_jwk_json=key.jwk_json(),
@@ -115,6 +138,18 @@ def register(services: Services, request: AccountRequest) -> OpenAccount:
     services.network.remember_trust(request.server)
     services.observe(AccountRegistered(server=request.server, url=account.url))
     return OpenAccount(client=client, stored=stored, created=True)
+
+
+def _new_account(services: Services, request: AccountRequest, key: AccountKey | None) -> tuple[AcmeClient, Account]:
+    """Register ``key`` (None: a new one) once everything that the CA asks for is there."""
+    meta = services.network.client(request.server).directory().meta
+    _check_binding(request, meta)
+    _agree(services, request, meta)
+    email = _email(services, request)
+    client = services.network.client(request.server, key or AccountKey.generate(request.key_kind))
+    eab = (request.eab.kid, request.eab.hmac_key, request.eab.alg) if request.eab is not None else None
+    account = client.new_account([f"mailto:{address}" for address in email], agree_tos=True, eab=eab)
+    return client, account
 
 
 def register_only(services: Services, request: AccountRequest) -> OpenAccount:

@@ -1,9 +1,13 @@
-"""certonly --csr: a certificate for a request that was made elsewhere. No lineage, no hooks, no key."""
+"""certonly --csr: a certificate for a request that was made elsewhere. No lineage, no hooks, no key.
+
+With an account key of the person's own nothing at all is kept: no directories, no locks, no account.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +15,12 @@ from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
 from acmectl.actions.settle import settle_all
 from acmectl.actions.version import checked_chain, choose_profile
-from acmectl.errors import ConfigError, StorageError, UsageError
+from acmectl.errors import ConfigError, UsageError
 from acmectl.events import IssuanceStarted
 from acmectl.issuance.issue import issue
 from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
-from acmectl.pki.csr import read_csr
+from acmectl.pki.csr import MAX_CSR, read_csr
+from acmectl.storage.outputs import check_free, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +36,17 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsrRequest:
-    """The CSR file (PEM or DER), names that it must have, and where the results go; ``-`` is standard output."""
+    """The CSR file (PEM or DER), names that it must have, and where the results go; ``-`` is standard output.
+
+    ``keeps_nothing``: the account's key lies elsewhere, so the tree is neither locked nor touched.
+    """
 
     csr_path: Path
     identifiers: tuple[Identifier, ...] = ()
     cert_path: Path | None = None
     chain_path: Path | None = None
     fullchain_path: Path | None = None
+    keeps_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,27 +70,38 @@ def obtain_for_csr(
     Raises: ConfigError, UsageError for an unreadable CSR, and, before an order is spent, StorageError for an output
     file that exists; what issue() raises.
     """
-    csr = read_csr(_read(request.csr_path))
-    missing = [str(name) for name in request.identifiers if name not in csr.identifiers]
-    if missing:
-        raise ConfigError(
-            f"The request {request.csr_path} does not have {', '.join(missing)}.",
-            hint="Leave -d out, or make a CSR.",
-        )
-    with services.lock():
+    csr = named_csr(request.csr_path, request.identifiers)
+    with nullcontext() if request.keeps_nothing else services.lock():
         wanted = complete(csr.identifiers)
-        if not wanted.dry_run:
+        wanted = replace(wanted, account=replace(wanted.account, not_key=csr.spki))
+        if not wanted.dry_run and not request.keeps_nothing:
             settle_all(services)
         places = {} if wanted.dry_run else _places(request)
-        for path in places.values():
-            _check_free(path)
+        check_free(path for path in places.values() if path != STDOUT)
         return _issue(services, wanted, csr, places)
+
+
+def named_csr(path: Path, identifiers: tuple[Identifier, ...]) -> CsrInfo:
+    """The CSR in a file, which must ask for all of ``identifiers``. Raises: UsageError, ConfigError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CSR + 1)
+    except OSError as error:
+        raise UsageError(f"--csr: {path} cannot be read: {error.strerror}.") from error
+    csr = read_csr(data)
+    missing = [str(name) for name in identifiers if name not in csr.identifiers]
+    if missing:
+        raise ConfigError(
+            f"The request {path} does not have {', '.join(missing)}.",
+            hint="Leave -d out, or make a CSR.",
+        )
+    return csr
 
 
 def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places: dict[str, Path]) -> CsrResult:
     solver = make_authenticator(services, wanted)
-    account = open_account(services, wanted.account)
     solver.plugin.check(csr.identifiers)
+    account = open_account(services, wanted.account)
     verb = "simulate-request" if wanted.dry_run else "request"
     services.observe(IssuanceStarted(verb=verb, lineage="", identifiers=csr.identifiers))
     chains = issue(
@@ -113,11 +133,8 @@ def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)
     contents = {"cert": issued.leaf, "chain": issued.chain, "fullchain": issued.fullchain}
     printed = b"".join(contents[kind] for kind, path in places.items() if path == STDOUT)
-    written: dict[str, Path] = {}
-    for kind, path in places.items():
-        if path != STDOUT:
-            _write_new(path, contents[kind])
-            written[kind] = path
+    written = {kind: path for kind, path in places.items() if path != STDOUT}
+    write_new({path: contents[kind] for kind, path in written.items()})
     from acmectl.pki.certificate import read_certificate
 
     not_after = read_certificate(issued.leaf).not_after
@@ -127,10 +144,10 @@ def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places:
 def _places(request: CsrRequest) -> dict[str, Path]:
     """Paths that were given are taken as they are; the others are numbered names in the present directory.
 
-    With the chain on standard output nothing else is written unless it was asked for.
+    With one of them on standard output nothing else is written unless it was asked for.
     """
     given = {"cert": request.cert_path, "chain": request.chain_path, "fullchain": request.fullchain_path}
-    if request.fullchain_path == STDOUT:
+    if STDOUT in given.values():
         return {kind: path for kind, path in given.items() if path is not None}
     names = {"cert": "cert.pem", "chain": "chain.pem", "fullchain": "chain.pem"}
     taken: set[Path] = set()
@@ -148,32 +165,3 @@ def _numbered(name: str, taken: set[Path]) -> Path:
         if path not in taken and not os.path.lexists(path):
             return path
         number += 1
-
-
-def _check_free(path: Path) -> None:
-    if path == STDOUT:
-        return
-    if os.path.lexists(path):
-        raise StorageError(f"{path} exists already.", hint="Move it away; acmectl does not write over it.")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise StorageError(f"{path} cannot be written: {parent} is not a directory that you may write to.")
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--csr: {path} cannot be read: {error.strerror}.") from error

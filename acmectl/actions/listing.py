@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.errors import AcmectlError, ConfigError
@@ -29,6 +30,7 @@ class ListedCertificate:
     """One lineage that can be used. Times are aware UTC; ``flags`` are TEST_CERT, EXPIRED, REVOKED.
 
     ``owed`` are deploy hooks that have not succeeded yet; ``pinned`` the version that a rollback keeps live.
+    ``key_elsewhere``: it is made from a stored CSR, and ``privkey_path`` holds that instead of a key.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ListedCertificate:
     flags: tuple[str, ...]
     owed: tuple[str, ...] = ()
     pinned: int | None = None
+    key_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,4 +137,5 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         flags=tuple(flags),
         owed=debt.hooks if debt is not None else (),
         pinned=lineage.pinned,
+        key_elsewhere=CSR in lineage.conf.own and b"PRIVATE KEY-----" not in files.privkey,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from acmectl.actions import ledger as deploy_ledger
 from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticator
+from acmectl.actions.csr_stored import key_is_elsewhere, refuse_other_names
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
 from acmectl.actions.due import parse_before_expiry, renewal_due
 from acmectl.actions.endpoint import owed_steps, settle_endpoint
@@ -48,7 +49,8 @@ class Outcome(StrEnum):
 class Obtained:
     """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail, though the certificate is kept.
 
-    ``owed`` are deploy hooks of an earlier run that have not succeeded yet.
+    ``owed`` are deploy hooks of an earlier run that have not succeeded yet. ``key_elsewhere``: the certificate is made
+    from a CSR whose private key is not here.
     """
 
     outcome: Outcome
@@ -65,6 +67,7 @@ class Obtained:
     finalized: bool = True
     hook_failures: tuple[HookFailed, ...] = ()
     owed: tuple[str, ...] = ()
+    key_elsewhere: bool = False
 
 
 def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
@@ -79,7 +82,7 @@ def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
             plan = _settled(services, wanted)
         match plan:
             case Keep(lineage=name):
-                return _kept(services, name)
+                return kept(services, name)
             case New(name=name, identifiers=identifiers):
                 chosen = name or services.lineages.choose_name(identifiers[0].base)
                 services.lineages.check_free(chosen)
@@ -95,6 +98,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
     """One attempt for ``target``, with its hooks; called with the store locked. Raises: AcmectlError of every kind."""
     request = complete(target.existing.conf if target.existing is not None else None, target.identifiers)
     refuse_test_over_real(target, request)
+    refuse_other_names(target.name, target.identifiers, request)
     solver = make_authenticator(services, request)
     if not solver.plugin.exclusive:
         # What has a port or a person to itself is checked after the pre hooks, which may have to make room for it.
@@ -137,6 +141,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
         unattended_renewal=can_renew_unattended(request),
         finalized=request.finalize,
         hook_failures=tuple(failures),
+        key_elsewhere=live is not None and key_is_elsewhere(services.lineages.get(made.name)),
     )
 
 
@@ -167,7 +172,9 @@ def can_renew_unattended(request: CertificateRequest) -> bool:
 
 
 def with_account(request: CertificateRequest, account_id: str) -> CertificateRequest:
-    """The account that is used is always stored."""
+    """The account that is used is always stored, unless its key is not kept here."""
+    if request.account.key_path is not None:
+        return replace(request, params={key: value for key, value in request.params.items() if key != "account"})
     return replace(request, params={**request.params, "account": account_id})
 
 
@@ -279,7 +286,8 @@ def _answered(services: Services, ask: Ask) -> Renew | Keep:
             raise ConfigError(f"The certificate {ask.lineage} was left as it is.", hint="Choose another --cert-name.")
 
 
-def _kept(services: Services, name: str) -> Obtained:
+def kept(services: Services, name: str) -> Obtained:
+    """The outcome for a lineage that is not due and stays as it is. Raises: LineageNotFound, StorageError."""
     lineage = services.lineages.get(name)
     certificate = summary(lineage.read("cert"))
     debt = Owed.from_json(lineage.conf.own.get(deploy_ledger.KEY))
@@ -293,4 +301,5 @@ def _kept(services: Services, name: str) -> Obtained:
         not_after=certificate.not_after,
         serial=certificate.serial,
         version=lineage.version,
+        key_elsewhere=key_is_elsewhere(lineage),
     )

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import choose_account
+from acmectl.actions.csr_stored import names_to_renew
 from acmectl.actions.obtain import carry_out
 from acmectl.actions.settle import settle_all
 from acmectl.actions.version import Target
 from acmectl.errors import AcmectlError, ConfigError, LineageDamaged
 from acmectl.events import LineageHealed, Notice
-from acmectl.pki.summary import summary
 from acmectl.storage.lineage import BrokenLineage
 from acmectl.storage.renewal_conf import conf_text
 
@@ -84,7 +84,7 @@ def reconfigure(services: Services, request: ReconfigureRequest, make: MakeWishe
         if request.save:
             settle_all(services)
         lineage = _opened(services, request.cert_name or _picked(services), heal=request.save)
-        identifiers = summary(lineage.read("cert")).identifiers
+        identifiers = names_to_renew(lineage)
         wishes = make(lineage.conf, identifiers, lineage.conf_path)
         wanted = _wanted(services, lineage.conf, wishes.lasting)
         changes = differences(lineage.conf, wanted, request.secret_keys)
@@ -152,7 +152,7 @@ def _opened(services: Services, name: str, *, heal: bool) -> Lineage:
 def _wanted(services: Services, conf: RenewalConf, lasting: CertificateRequest) -> RenewalConf:
     """The renewal file with the changes; all that they do not concern stays."""
     params = {key: conf_text(value) for key, value in lasting.params.items()}
-    if "account" not in params:
+    if "account" not in params and lasting.account.key_path is None:
         stored = choose_account(services, lasting.account)
         if stored is not None:
             params["account"] = stored.id

@@ -44,7 +44,7 @@ class Renewer:
         self._complete = complete
         self._keep_notes = keep_notes
         self._session = HookSession(services.hooks, services.layout.hooks_dir)
-        self._accounts: dict[tuple[str, str | None], OpenAccount] = {}
+        self._accounts: dict[tuple[str, str | None, Path | None], OpenAccount] = {}
         self._accounts_lock = threading.Lock()
         self._exclusive: dict[str, threading.Lock] = {}
         self._renewed: list[Identifier] = []
@@ -74,13 +74,14 @@ class Renewer:
 
     def _renew(self, snapshot: Snapshot, due: Due) -> LineageResult:
         # Most runs renew nothing: they do not wait for the libraries that a renewal needs.
+        from acmectl.actions.csr_stored import names_to_renew
         from acmectl.actions.endpoint import owed_steps
         from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
         from acmectl.actions.version import Target, announce, issue_version
 
         services = self._services
         lineage = services.lineages.get(snapshot.name)
-        identifiers = summary(lineage.read("cert")).identifiers
+        identifiers = names_to_renew(lineage)
         made = None
         try:
             request = self._complete(lineage.conf, identifiers, lineage.conf_path)
@@ -155,7 +156,7 @@ class Renewer:
     def _account(self, request: AccountRequest) -> OpenAccount:
         from acmectl.actions.accounts import open_account
 
-        key = (request.server, request.account_id)
+        key = (request.server, request.account_id, request.key_path)
         with self._accounts_lock:
             if key not in self._accounts:
                 self._accounts[key] = open_account(self._services, request)

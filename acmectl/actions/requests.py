@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from acmectl.issuance.request import DEFAULT_TIMEOUT, Preflight
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from acmectl.actions.endpoint import Endpoint
     from acmectl.actions.hooks import HookCommands
     from acmectl.identifiers import Identifier
@@ -32,10 +34,16 @@ class EabCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRequest:
-    """Which CA and which account. ``server`` is the directory URL; ``account_id`` names one of several accounts."""
+    """Which CA and which account. ``server`` is the directory URL; ``account_id`` names one of several accounts.
+
+    ``key_path`` is the file of an account key that is not kept in the tree; it wins. ``not_key`` is a public key
+    (SubjectPublicKeyInfo DER) that the account's must not be, because a certificate is for it.
+    """
 
     server: str
     account_id: str | None = None
+    key_path: Path | None = None
+    not_key: bytes | None = field(default=None, repr=False)
     email: tuple[str, ...] = ()
     agree_tos: bool = False
     without_email: bool = False
@@ -69,7 +77,8 @@ class CertificateRequest:
     """Everything about one issuance except the identifiers and the lineage.
 
     ``finalize`` is False for a dry run against a CA that would issue for real. ``params`` is what ``[renewalparams]``
-    will hold; ``own`` what the section ``[acmectl]`` will.
+    will hold; ``own`` what the section ``[acmectl]`` will. ``csr_key`` is the private key (PEM) of the CSR in ``own``,
+    where it was given now.
     """
 
     account: AccountRequest
@@ -93,6 +102,7 @@ class CertificateRequest:
     break_my_certs: bool = False
     run_deploy_hooks: bool = False
     check_endpoint: Endpoint | None = None
+    csr_key: bytes | None = field(default=None, repr=False)
 
 
 Complete = Callable[["RenewalConf | None", "tuple[Identifier, ...]"], CertificateRequest]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
-from acmectl.actions.accounts import choose_account, client_of
+from acmectl.actions.accounts import choose_account, client_of, open_with_key
 from acmectl.actions.delete import tell_uses
 from acmectl.actions.listing import REVOKED
 from acmectl.actions.settle import settle_all
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 REASONS = {"unspecified": 0, "keycompromise": 1, "affiliationchanged": 3, "superseded": 4, "cessationofoperation": 5}
 """Reason codes (RFC 5280 section 5.3.1) by certbot's words."""
+
+ACCOUNT_KEY = "account_key"
+"""Key of ``[acmectl]``: the file of the account key of a lineage whose account is not in the tree."""
 
 _KEY_COMPROMISE = 1
 
@@ -95,6 +98,9 @@ def _account_for(services: Services, request: RevokeRequest, lineage: Lineage | 
     account = request.account
     if lineage is None:
         return account
+    key_path = lineage.conf.own.get(ACCOUNT_KEY)
+    if isinstance(key_path, str) and account.key_path is None and account.account_id is None:
+        account = replace(account, key_path=Path(key_path))
     server, account_id = lineage.conf.text("server"), lineage.conf.text("account")
     if server is not None and not request.server_given:
         # An account that was named for another CA would be none of this one's.
@@ -139,13 +145,7 @@ def _revoke_at(
     if certificate_key is not None:
         client = services.network.client(account.server)
     else:
-        stored = choose_account(services, account)
-        if stored is None:
-            raise ConfigError(
-                f"There is no account for {account.server} to revoke with.",
-                hint="Name the CA with --server, or give the certificate's own key with --key-path.",
-            )
-        client = client_of(services, stored)
+        client = _account_client(services, account)
     try:
         client.revoke(cert_der, reason, certificate_key=certificate_key)
     except ServerProblem as error:
@@ -159,6 +159,18 @@ def _revoke_at(
         services.observe(Notice(text="The CA says that the certificate was revoked already.", level="warning"))
         return True
     return False
+
+
+def _account_client(services: Services, account: AccountRequest) -> AcmeClient:
+    if account.key_path is not None:
+        return open_with_key(services, account, account.key_path, registers=False).client
+    stored = choose_account(services, account)
+    if stored is None:
+        raise ConfigError(
+            f"There is no account for {account.server} to revoke with.",
+            hint="Name the CA with --server, or give the certificate's own key with --key-path.",
+        )
+    return client_of(services, stored)
 
 
 def _shall_delete(services: Services, request: RevokeRequest, name: str) -> bool:

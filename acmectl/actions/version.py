@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from acmectl.acme.ari import ari_certificate_id
 from acmectl.acme.problem import Problem
 from acmectl.actions import ledger
 from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
+from acmectl.actions.csr_stored import KEY as CSR
+from acmectl.actions.csr_stored import private_part, stored_csr
 from acmectl.actions.journal import Draft, PendingJournal, forget_failed_order
 from acmectl.actions.ledger import Owed
 from acmectl.errors import (
@@ -25,8 +28,8 @@ from acmectl.issuance.issue import issue
 from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.chain import choose_chain, verify_issued
-from acmectl.pki.csr import make_csr
-from acmectl.pki.keys import generate_key, public_bytes_of, spec_of
+from acmectl.pki.csr import make_csr, spki_beside
+from acmectl.pki.keys import generate_key, spec_of
 from acmectl.pki.summary import summary
 from acmectl.storage.archive import VersionFiles
 from acmectl.storage.lineage import PINNED
@@ -106,7 +109,7 @@ def issue_version(
             forget_failed_order(services, target.name, request)
             failed = _failed_identifiers(error)
             left = tuple(identifier for identifier in identifiers if identifier not in failed)
-            if not request.allow_subset_of_names or not left or len(left) == len(identifiers):
+            if not request.allow_subset_of_names or CSR in request.own or not left or len(left) == len(identifiers):
                 raise
             gone = ", ".join(str(identifier) for identifier in identifiers if identifier in failed)
             services.observe(Notice(text=f"Going on without {gone}: {error.message}", level="warning"))
@@ -164,7 +167,7 @@ def _attempt(
     )
     if not chains:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
-    spki = public_bytes_of(draft.key_pem)
+    spki = spki_beside(draft.key_pem)
     try:
         issued = checked_chain(
             services, chains, request.preferred_chain, spki, target.identifiers, quiet=request.dry_run
@@ -233,10 +236,14 @@ def _described(target: Target, number: int, cert_pem: bytes) -> NewVersion:
 def _draft(
     services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
 ) -> Draft:
-    reused = _reused_key(target, request)
-    key_request = str(spec_of(reused)) + " reused" if reused is not None else str(request.key.spec)
-    if request.must_staple:
-        key_request += " must-staple"
+    csr = stored_csr(target.name, request.own)
+    reused = _reused_key(target, request) if csr is None else private_part(csr, request.csr_key, target.existing)
+    if csr is not None and reused is not None:
+        key_request = f"CSR {hashlib.sha256(csr.der + reused).hexdigest()}"
+    else:
+        key_request = str(spec_of(reused)) + " reused" if reused is not None else str(request.key.spec)
+        if request.must_staple:
+            key_request += " must-staple"
     if not request.dry_run:
         found = services.pending.load(target.name)
         if found.record is not None and found.record.order.matches(
@@ -249,7 +256,7 @@ def _draft(
             record = found.record
             return Draft(key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record)
     key_pem = reused if reused is not None else generate_key(request.key.spec)
-    csr_der = make_csr(key_pem, target.identifiers, must_staple=request.must_staple)
+    csr_der = csr.der if csr is not None else make_csr(key_pem, target.identifiers, must_staple=request.must_staple)
     return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
 
 
@@ -287,7 +294,12 @@ def conf_for(target: Target, request: CertificateRequest, key_pem: bytes, number
     What was noted about the version before (renewal information, failures, a pin) ends here; deploy hooks become owed.
     """
     params = {name: conf_text(value) for name, value in request.params.items()}
-    params |= key_params(spec_of(key_pem), params)
+    csr = stored_csr(target.name, request.own)
+    if csr is not None and csr.key is not None:
+        # certbot, which knows nothing of the CSR, must not make another key for it.
+        params |= {**key_params(csr.key, params), "reuse_key": "True"}
+    else:
+        params |= key_params(spec_of(key_pem), params)
     own = {key: value for key, value in request.own.items() if key not in OF_ONE_VERSION}
     if target.deploy_hooks:
         own[ledger.KEY] = Owed(version=number, hooks=target.deploy_hooks).to_json()

@@ -180,6 +180,8 @@ def _start_log(app: App, verb: group.Verb) -> None:
     app.log.redaction.add_url(settings.required_text("server"))
     if verb.reads_only and not settings.verbosity:
         return
+    if settings.keeps_nothing and not settings.is_set("logs_dir"):
+        return
     try:
         app.log.open(
             settings.directory("logs_dir"),

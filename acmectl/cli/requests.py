@@ -96,6 +96,7 @@ def account_of(app: App, settings: Settings | None = None) -> AccountRequest:
     return AccountRequest(
         server=server,
         account_id=account_id,
+        key_path=settings.path("account_key"),
         email=settings.items("email"),
         agree_tos=settings.flag("agree_tos") or agreed_before,
         without_email=settings.flag("register_unsafely_without_email") or settings.flag("dry_run"),

@@ -60,6 +60,20 @@ def _revoke_target(settings: Settings) -> bool:
     return settings.verb == "revoke" and (settings.text("cert_path") is None) == (settings.text("cert_name") is None)
 
 
+def _account_key_elsewhere(settings: Settings) -> bool:
+    if settings.text("account_key") is None or settings.verb == "register":
+        return False
+    if settings.verb == "revoke":
+        return settings.text("cert_name") is not None
+    return settings.verb != "certonly" or settings.text("csr") is None
+
+
+def _written_beside_lineage(settings: Settings) -> bool:
+    paths = ("cert_path", "chain_path", "fullchain_path")
+    kept = settings.verb == "certonly" and bool(settings.text("csr")) and bool(settings.text("cert_name"))
+    return kept and any(settings.text(dest) is not None for dest in paths)
+
+
 def _comment_with_parentheses(settings: Settings) -> bool:
     return any(c in (settings.text("user_agent_comment") or "") for c in "()")
 
@@ -87,6 +101,31 @@ CONFLICTS = (
     Conflict(
         applies=lambda settings: bool(settings.text("csr")) and settings.flag("allow_subset_of_names"),
         message="--csr and --allow-subset-of-names cannot be used together: a request's names are fixed.",
+    ),
+    Conflict(
+        applies=lambda settings: settings.flag("json") and bool(settings.printed),
+        message="--json and a certificate on standard output cannot be used together.",
+        hint="Leave --json out, or name files instead of -.",
+    ),
+    Conflict(
+        applies=lambda settings: len(settings.printed) > 1,
+        message="Only one of --cert-path, --chain-path and --fullchain-path can be -.",
+    ),
+    Conflict(
+        applies=_written_beside_lineage,
+        message="--csr with --cert-name keeps the certificate below live/; --cert-path, --chain-path and --fullchain-path "
+        "cannot be used with it.",
+        hint="Leave --cert-name out to have files only.",
+    ),
+    Conflict(
+        applies=_account_key_elsewhere,
+        message="--account-key cannot be used here: account keys of certificates that renew by themselves live in "
+        "accounts/.",
+        hint="It is for certonly --csr and revoke --cert-path; acmectl register --account-key FILE takes a key over.",
+    ),
+    Conflict(
+        applies=lambda settings: bool(settings.text("account_key")) and bool(settings.text("account")),
+        message="--account-key and --account cannot be used together.",
     ),
     Conflict(
         applies=_wildcard_subset,

@@ -45,6 +45,18 @@ ROWS = (
         stored="account",
     ),
     OptionRow(
+        names=("--account-key",),
+        kind="file",
+        metavar="FILE",
+        help="with certonly --csr and revoke --cert-path: the account's key (PEM or JWK), registered if the CA does not "
+        "know it and kept nowhere; register: the key to take over",
+        topics=("account",),
+        verbs=("certonly", "revoke", "register"),
+        own="account_key",
+        certbot=False,
+        in_files=False,
+    ),
+    OptionRow(
         names=("--account-key-type",),
         kind="choice",
         choices=("rsa2048", "rsa3072", "rsa4096", "ec256", "ec384"),

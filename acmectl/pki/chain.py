@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from acmectl.errors import AcmectlError, ConfigError, ProtocolViolation
 from acmectl.pki import names
 from acmectl.pki.certificate import load_certificate, spki_of
-from acmectl.pki.keys import public_bytes_of
+from acmectl.pki.csr import spki_beside
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -139,8 +139,8 @@ def _check_dates(leaf: x509.Certificate, now: datetime) -> None:
 def verify_lineage(cert_pem: bytes, chain_pem: bytes, fullchain_pem: bytes, privkey_pem: bytes) -> str | None:
     """What is wrong with the four files of a lineage, in a few words, or None.
 
-    Checks that the key belongs to the certificate, that fullchain is cert and chain, and that the first certificate of
-    chain (which may be empty) signed the certificate.
+    Checks that the key (or the CSR that stands in its place) belongs to the certificate, that fullchain is cert and
+    chain, and that the first certificate of chain (which may be empty) signed the certificate.
     """
     if fullchain_pem != cert_pem + chain_pem:
         return "fullchain.pem is not cert.pem followed by chain.pem"
@@ -150,7 +150,7 @@ def verify_lineage(cert_pem: bytes, chain_pem: bytes, fullchain_pem: bytes, priv
     except (ConfigError, *names.MALFORMED):
         return "cert.pem cannot be read as a certificate"
     try:
-        if public_bytes_of(privkey_pem) != spki:
+        if spki_beside(privkey_pem) != spki:
             return "privkey.pem does not belong to cert.pem"
     except ConfigError as error:
         return f"privkey.pem: {error.message}"

@@ -7,30 +7,45 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from acmectl.errors import ConfigError
 from acmectl.identifiers import Identifier, ordered, parse_any
 from acmectl.pki import names
-from acmectl.pki.keys import load_private_key
+from acmectl.pki.keys import MINIMUM_RSA_SIZE, KeySpec, load_private_key, public_bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
 MAX_CSR = 1 << 20  # bytes; nothing that a CA would take comes near
 _MAX_COMMON_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
+_BEGIN = b"-----BEGIN CERTIFICATE REQUEST-----"
+_KEY_ELSEWHERE = b"""\
+The private key of this certificate is kept elsewhere: no server can read it from here.
+What follows is the request (CSR) that the certificate was made from.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsrInfo:
-    """A CSR that a person brought: ``der``, the identifiers it asks for, its public key as SubjectPublicKeyInfo DER."""
+    """A CSR that a person brought: ``der``, the identifiers it asks for, its public key as SubjectPublicKeyInfo DER.
+
+    ``key`` is None for a key that is neither RSA nor on a curve that public CAs take.
+    """
 
     der: bytes = field(repr=False)
     identifiers: tuple[Identifier, ...]
     spki: bytes = field(repr=False)
+    key: KeySpec | None = None
     must_staple: bool = False
+
+    def in_place_of_key(self) -> bytes:
+        """What a lineage has as ``privkeyN.pem`` when the key is kept elsewhere: a remark and the CSR in PEM."""
+        return _KEY_ELSEWHERE + x509.load_der_x509_csr(self.der).public_bytes(Encoding.PEM)
 
 
 def make_csr(
@@ -68,19 +83,22 @@ def _subject(common_name: str | None, identifiers: Sequence[Identifier]) -> x509
 def read_csr(data: bytes) -> CsrInfo:
     """What the CSR in ``data`` (PEM or DER) asks for; text around PEM is ignored.
 
-    Raises: ConfigError when it is no CSR, its signature is wrong, it names nothing or what cannot be ordered.
+    Raises: ConfigError when it is no CSR, its signature is wrong, its key is too weak, it names nothing or what cannot
+    be ordered.
     """
     request = _parse(data)
     try:
         signed = request.is_signature_valid
         found, others = names.identifiers_of(request.extensions)
         common = names.common_name(request.subject)
-        spki = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        public_key = request.public_key()
+        spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         must_staple = _wants_stapling(request.extensions)
     except names.MALFORMED as error:
         raise ConfigError("The CSR cannot be understood: a part of it is malformed or of an unknown kind.") from error
     if not signed:
         raise ConfigError("The CSR's signature is not valid: it was not made with the key that it carries.")
+    key = _checked_key(public_key)
     if others:
         raise ConfigError(f"The CSR asks for a name that cannot be ordered: {', '.join(others)}.")
     values = [identifier.value for identifier in found]
@@ -92,8 +110,37 @@ def read_csr(data: bytes) -> CsrInfo:
         der=request.public_bytes(Encoding.DER),
         identifiers=ordered(parse_any(value) for value in values),
         spki=spki,
+        key=key,
         must_staple=must_staple,
     )
+
+
+def is_in_place_of_key(privkey_pem: bytes) -> bool:
+    """Whether a ``privkeyN.pem`` holds a CSR because the key is kept elsewhere."""
+    return _BEGIN in privkey_pem and b"PRIVATE KEY-----" not in privkey_pem
+
+
+def spki_beside(privkey_pem: bytes) -> bytes:
+    """The public key (SubjectPublicKeyInfo DER) of a ``privkeyN.pem``, be it a key or a CSR. Raises: ConfigError."""
+    return read_csr(privkey_pem).spki if is_in_place_of_key(privkey_pem) else public_bytes_of(privkey_pem)
+
+
+def _checked_key(public_key: CertificatePublicKeyTypes) -> KeySpec | None:
+    if isinstance(public_key, rsa.RSAPublicKey):
+        if public_key.key_size < MINIMUM_RSA_SIZE:
+            raise ConfigError(
+                f"The CSR's RSA key of {public_key.key_size} bits is too small: at least {MINIMUM_RSA_SIZE} are needed.",
+                hint="Make another key and a CSR with it.",
+            )
+        return KeySpec(type="rsa", size=public_key.key_size)
+    if isinstance(public_key, dsa.DSAPublicKey):
+        raise ConfigError("The CSR has a DSA key, which no CA takes.", hint="Make an RSA or ECDSA key and another CSR.")
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        try:
+            return KeySpec.ecdsa(public_key.curve.name)
+        except ConfigError:
+            return None
+    return None
 
 
 def _parse(data: bytes) -> x509.CertificateSigningRequest:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from acmectl.cli.app import App
 
 
+_KEY_ELSEWHERE = "none here (it is renewed with a stored CSR)"
+
+
 def run(app: App) -> ExitCode:
     """List; a damaged lineage is named and does not fail the command. Raises: StorageError, ConfigError."""
     settings = app.settings
@@ -63,7 +66,7 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
         f"    Identifiers: {' '.join(identifier.value for identifier in certificate.identifiers)}",
         f"    Expiry Date: {expiry} ({status(certificate, now)})",
         f"    Certificate Path: {certificate.fullchain_path}",
-        f"    Private Key Path: {certificate.privkey_path}",
+        f"    Private Key Path: {_KEY_ELSEWHERE if certificate.key_elsewhere else certificate.privkey_path}",
     ]
     if certificate.pinned is not None:
         lines.append(f"    Pinned Version: {certificate.pinned}")
@@ -101,9 +104,15 @@ def as_json(found: Listing, now: datetime) -> dict[str, object]:
                 "version": one.version,
                 "pinned": one.pinned,
                 "deploy_owed": list(one.owed),
-                "paths": {k: str(one.live_dir / f"{k}.pem") for k in ("cert", "chain", "fullchain", "privkey")},
+                "key_elsewhere": one.key_elsewhere,
+                "paths": {k: str(one.live_dir / f"{k}.pem") for k in _kinds(one)},
             }
             for one in found.certificates
         ],
         "invalid": [{"path": str(broken.path), "reason": broken.reason} for broken in found.invalid],
     }
+
+
+def _kinds(certificate: ListedCertificate) -> tuple[str, ...]:
+    kinds = ("cert", "chain", "fullchain")
+    return kinds if certificate.key_elsewhere else (*kinds, "privkey")

@@ -79,7 +79,10 @@ def _saved(done: Obtained) -> str:
     ]
     if done.live_dir is not None:
         lines.append(f"Certificate is saved at: {done.live_dir / 'fullchain.pem'}")
-        lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")
+        if done.key_elsewhere:
+            lines.append("Its key is kept elsewhere; the CSR is stored and used for renewals.")
+        else:
+            lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")
     if done.not_after is not None:
         lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
     lines.append("Both files stay where they are and change when the certificate is renewed.")
@@ -106,7 +109,7 @@ def next_steps(app: App, done: Obtained) -> list[str]:
 
 def as_json(done: Obtained) -> dict[str, object]:
     """The result for --json."""
-    files = ("cert", "chain", "fullchain", "privkey")
+    files = ("cert", "chain", "fullchain", *(() if done.key_elsewhere else ("privkey",)))
     return {
         "outcome": str(done.outcome),
         "name": done.name,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acmectl.actions.csr_mode import CsrRequest, obtain_for_csr
-from acmectl.cli.requests import certificate_request
+from acmectl.cli.requests import certificate_request, checked_name
 from acmectl.cli.wiring import build_services
 from acmectl.config.webroots import resolve
 from acmectl.errors import ExitCode
@@ -13,6 +12,7 @@ from acmectl.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from acmectl.actions.csr_mode import CsrResult
     from acmectl.cli.app import App
 
 _LABELS = {
@@ -24,42 +24,78 @@ _LABELS = {
 
 def run(app: App) -> ExitCode:
     """Obtain and write. Raises: AcmectlError."""
-    settings = app.settings
-    csr_path: Path | None = settings.path("csr")
+    csr_path = app.settings.path("csr")
     assert csr_path is not None  # noqa: S101 - certonly comes here only with --csr
+    name = checked_name(app.settings)
+    return _without_lineage(app, csr_path) if name is None else _with_lineage(app, csr_path, name)
+
+
+def _without_lineage(app: App, csr_path: Path) -> ExitCode:
+    from acmectl.actions.csr_mode import CsrRequest, obtain_for_csr
+
+    settings = app.settings
     done = obtain_for_csr(
-        build_services(app),
+        build_services(app, writes=not settings.keeps_nothing),
         CsrRequest(
             csr_path=csr_path,
             identifiers=resolve(settings.named).identifiers,
             cert_path=settings.path("cert_path"),
             chain_path=settings.path("chain_path"),
             fullchain_path=settings.path("fullchain_path"),
+            keeps_nothing=settings.keeps_nothing,
         ),
         lambda identifiers: certificate_request(app, None, identifiers),
     )
-    if done.simulated:
-        app.console.status("The dry run was successful.")
-    else:
-        lines = ["", "The certificate was obtained."]
-        lines += [f"{_LABELS[kind]}{path}" for kind, path in done.written.items()]
-        lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
-        lines += [
-            "",
-            "NEXT STEPS:",
-            "- A certificate for a CSR is not renewed by itself; run this again before it expires.",
-        ]
-        app.console.status("\n".join(lines))
-    if done.printed and not app.console.json:
+    _report(app, done)
+    if done.printed:
         app.console.payload(done.printed)
     app.console.result(
         "csr",
         {
             "identifiers": [{"type": str(i.type), "value": i.value} for i in done.identifiers],
             "paths": {kind: str(path) for kind, path in done.written.items()},
-            "fullchain": done.printed.decode("ascii") or None,
             "not_after": done.not_after.isoformat() if done.not_after is not None else None,
             "simulated": done.simulated,
         },
     )
     return ExitCode.OK
+
+
+def _report(app: App, done: CsrResult) -> None:
+    if done.simulated:
+        app.console.status("The dry run was successful.")
+        return
+    lines = ["", "The certificate was obtained."]
+    lines += [f"{_LABELS[kind]}{path}" for kind, path in done.written.items()]
+    lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
+    lines += [
+        "",
+        "NEXT STEPS:",
+        "- A certificate for a CSR is not renewed by itself; run this again before it expires, or store the CSR with "
+        "--cert-name NAME.",
+    ]
+    app.console.status("\n".join(lines))
+
+
+def _with_lineage(app: App, csr_path: Path, name: str) -> ExitCode:
+    from acmectl.actions.csr_lineage import CsrLineageRequest, obtain_lineage_for_csr
+    from acmectl.cli.commands.certonly import as_json, report
+    from acmectl.cli.requests import validate_hooks
+
+    settings = app.settings
+    validate_hooks(app)
+    request = CsrLineageRequest(
+        csr_path=csr_path,
+        name=name,
+        identifiers=resolve(settings.named).identifiers,
+        key_path=settings.path("key_path"),
+        force=settings.flag("force_renewal"),
+        dry_run=settings.flag("dry_run"),
+    )
+    services = build_services(app)
+    done = obtain_lineage_for_csr(
+        services, request, lambda conf, identifiers: certificate_request(app, conf, identifiers)
+    )
+    report(app, done)
+    app.console.result("certificate", as_json(done))
+    return ExitCode.FAILED if done.hook_failures or done.owed else ExitCode.OK
