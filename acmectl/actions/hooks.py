@@ -153,11 +153,11 @@ class HookSession:
         if commands.directory_hooks:
             files = directory_hooks(self._hooks_dir(kind))
             hooks = [_Hook(label=label, command=str(path), path=path, timeout=commands.timeout) for path in files]
-        if command and all(hook.command != command for hook in hooks):
+        if command and not any(_is_same(command, hook) for hook in hooks):
             hooks.append(_Hook(label=label, command=command, timeout=commands.timeout))
         if kind == "deploy" and commands.installer is not None:
             reload = _reload(commands.installer, commands.timeout)
-            if reload.path is None or all(hook.command != str(reload.path) for hook in hooks):
+            if reload.path is None or not any(_is_same(str(reload.path), hook) for hook in hooks):
                 hooks.append(reload)
         return hooks
 
@@ -171,6 +171,14 @@ class HookSession:
             self._runner.run_file(hook.path, name=hook.label, env=env, timeout=hook.timeout)
         else:
             self._runner.run_checked(hook.command, name=hook.label, env=env, timeout=hook.timeout)
+
+
+def _is_same(command: str, hook: _Hook) -> bool:
+    """True when a command is nothing but the path of a file that runs anyway, be it by way of links."""
+    if command == hook.command:
+        return True
+    path = hook.path if hook.path is not None else Path(hook.command)
+    return command.startswith("/") and os.path.realpath(command) == os.path.realpath(path)
 
 
 def _reload(installer: str, timeout: float | None) -> _Hook:

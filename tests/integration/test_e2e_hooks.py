@@ -125,3 +125,18 @@ def test_a_hook_that_runs_too_long_is_ended(acmectl):
     options = ("--standalone", "--pre-hook", f"cat {fifo_that_nobody_writes}", "--hook-timeout", "1")
     done = acmectl.certonly("a.example", options=options, code=1)
     assert "--hook-timeout" in done.err
+
+
+def test_a_directory_hook_named_by_way_of_a_link_runs_once_too(acmectl, log, tmp_path):
+    folder = acmectl.config / "renewal-hooks" / "deploy"
+    folder.mkdir(parents=True)
+    hook = folder / "reload.sh"
+    hook.write_text(f"#!/bin/sh\necho ran >> {log}\n")
+    hook.chmod(0o755)
+    other = tmp_path / "etc"
+    other.symlink_to(acmectl.config)
+    command = str(other / "renewal-hooks" / "deploy" / "reload.sh")
+    acmectl.certonly("once.example", options=("--standalone", "--deploy-hook", command))
+    assert log.read_text().splitlines() == ["ran"]
+    acmectl.run("renew", "--force-renewal", "--deploy-hook", f"{command} again").ok()
+    assert log.read_text().splitlines() == ["ran"] * 3

@@ -193,9 +193,15 @@ def test_a_command_line_means_what_certbot_takes_it_for(
 
 @pytest.mark.parametrize(
     ("line", "asks"),
-    [("", True), ("--force-interactive", True), ("-q --force-interactive", False), ("--json --force-interactive", False),
-     ("-n", False), ("renew", False)],
-)  # fmt: skip
+    [
+        ("", True),
+        ("--force-interactive", True),
+        ("-q --force-interactive", False),
+        ("--json --force-interactive", False),
+        ("-n", False),
+        ("renew", False),
+    ],
+)
 def test_quiet_and_json_never_ask(line: str, asks: bool) -> None:
     assert settings(*line.split()).interactive is asks
 
