@@ -1,4 +1,4 @@
-"""HTTPS to the CA, through requests: bounded in time and size, and never anything else than https.
+"""HTTPS to the CA, through urllib3: bounded in time and size, and never anything else than https.
 
 One transport serves a whole run, from any thread. It keeps connections open, retries those that could not be made, and
 remembers a server that took a request and never answered, so that the wait for it happens once.
@@ -13,25 +13,22 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from requests.certs import where  # type: ignore[attr-defined]  # its stubs forget it
-from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from acmectl.acme.failures import Failure, Fault, classify
 from acmectl.acme.messages import Request, Response, Transport
+from acmectl.acme.proxies import manager_for, proxy_for
 from acmectl.acme.trust import choose_trust, tls_context
 from acmectl.acme.wire import is_https_url, redacted
-from acmectl.errors import ConfigError, ProtocolViolation, TransportError
+from acmectl.errors import ProtocolViolation, TransportError
 
 if TYPE_CHECKING:
     from acmectl.clock import Clock
     from acmectl.interrupts import Interrupts
 
-__all__ = ["Request", "RequestsTransport", "Response", "Transport", "choose_trust"]
+__all__ = ["HttpsTransport", "Request", "Response", "Transport", "choose_trust"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +40,7 @@ _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 65_536
 _DOWN_SECONDS = 60.0
+_NO_RETRIES = urllib3.Retry(False)  # as they came, and not wrapped, errors say what happened
 
 _exchange = threading.local()
 
@@ -102,33 +100,6 @@ class _Pool(HTTPSConnectionPool):
     ConnectionCls = _Connection
 
 
-class _Adapter(HTTPAdapter):
-    """requests' adapter with one TLS context for all connections.
-
-    Left to itself it would load the bundle for every connection, which takes longer than the connection.
-    """
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(pool_connections=_POOL, pool_maxsize=_POOL)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, **{**kwargs, "ssl_context": self._context})
-        self.poolmanager.pool_classes_by_scheme = {"https": _Pool}
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **{**kwargs, "ssl_context": self._context})
-        manager.pool_classes_by_scheme = {"https": _Pool}
-        return manager
-
-    def build_connection_pool_key_attributes(self, request: Any, *_tls: Any, **_more: Any) -> Any:
-        parts = urlsplit(request.url)
-        return {"scheme": parts.scheme, "host": parts.hostname, "port": parts.port}, {"ssl_context": self._context}
-
-    def cert_verify(self, *_tls: Any) -> None:
-        """The context has it all."""
-
-
 class _FailedError(Exception):
     """One try without an answer."""
 
@@ -137,7 +108,7 @@ class _FailedError(Exception):
         self.failure = failure
 
 
-class RequestsTransport:
+class HttpsTransport:
     """Sends requests over https (RFC 8555 section 6.1). Safe for use from several threads.
 
     Proxies come from HTTPS_PROXY and NO_PROXY; .netrc is never read and cookies are never kept.
@@ -169,10 +140,10 @@ class RequestsTransport:
         self._connect_seconds, self._read_seconds = timeout
         self._max_body = max_body
         self._lock = threading.Lock()
-        self._adapter_made: _Adapter | None = None
+        self._context: ssl.SSLContext | None = None
+        self._pools: dict[str, HTTPConnectionPool] = {}
         self._down: dict[str, tuple[float, TransportError]] = {}
         self._answered: dict[str, float] = {}
-        self._proxies: dict[str, dict[str, str]] = {}
 
     def send(self, request: Request) -> Response:
         """Send ``request`` and give the answer, whatever its status.
@@ -240,75 +211,89 @@ class RequestsTransport:
         raise ProtocolViolation(f"{_origin(url)} redirects in circles.")
 
     def _exchange(self, request: Request, url: str, connect_seconds: float) -> Response:
-        prepared = requests.Request(
-            method=request.method, url=url, headers={**self._headers, **request.headers}, data=request.body
-        ).prepare()
         start = time.monotonic()
         _exchange.handshake = connect_seconds
         _exchange.until = start + connect_seconds + 2 * self._read_seconds
         _exchange.interrupts = self._interrupts
         fault = Fault.UNREACHABLE
         try:
-            reply = self._adapter().send(
-                prepared,
-                stream=True,
-                timeout=(connect_seconds / 2, self._read_seconds),
-                proxies=self._proxies_for(url),
+            origin = _origin(url)
+            pool = self._pools.get(origin) or self._open_pool(origin, url)
+            reply = pool.urlopen(
+                request.method,
+                _target(url),
+                body=request.body,
+                headers={**self._headers, **request.headers},
+                retries=_NO_RETRIES,
+                redirect=False,
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=connect_seconds / 2, read=self._read_seconds),
+                preload_content=False,
             )
             fault = Fault.LOST
-            body = self._read(reply.raw, url)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            body = self._read(reply, url)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _FailedError(classify(error, _fault_of(error, fault))) from error
-        # Look-up by name joins repeated headers, such as Link; iteration over pairs does not.
-        headers = {str(name).lower(): str(reply.raw.headers[name]) for name in reply.raw.headers}
+        # Repeated headers, such as Link, are joined.
+        headers = {name.lower(): value for name, value in reply.headers.itermerged()}
         if logger.isEnabledFor(logging.DEBUG):
             taken = (time.monotonic() - start) * 1e3
-            logger.debug("%s %s -> %d in %.0f ms", request.method, redacted(url), reply.status_code, taken)
-        return Response(status=reply.status_code, headers=headers, body=body, url=url)
+            logger.debug("%s %s -> %d in %.0f ms", request.method, redacted(url), reply.status, taken)
+        return Response(status=reply.status, headers=headers, body=body, url=url)
 
-    def _read(self, raw: Any, url: str) -> bytes:
+    def _read(self, reply: urllib3.BaseHTTPResponse, url: str) -> bytes:
         """The body, up to the cap; afterwards the connection is free for the next request."""
         parts: list[bytes] = []
         size = 0
-        for part in raw.stream(_CHUNK, decode_content=True):
+        for part in reply.stream(_CHUNK, decode_content=True):
             parts.append(part)
             size += len(part)
             if size > self._max_body:
-                raw.close()
+                reply.close()
                 raise ProtocolViolation(f"{_origin(url)} sent an answer of more than {self._max_body} octets.")
-        raw.release_conn()
+        reply.release_conn()
         return b"".join(parts)
 
-    def _adapter(self) -> _Adapter:
-        if self._adapter_made is None:
-            with self._lock:
-                if self._adapter_made is None:
-                    if self._verify is False:
-                        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-                    context = tls_context(self._verify, where(), _BoundedSocket)
-                    self._adapter_made = _Adapter(context)
-        return self._adapter_made
+    def _open_pool(self, origin: str, url: str) -> HTTPConnectionPool:
+        """The connections to one server. Raises: ConfigError for an unusable proxy or trust bundle."""
+        with self._lock:
+            pool = self._pools.get(origin)
+            if pool is None:
+                if self._context is None:
+                    # One for all connections: to load the bundle takes longer than to connect.
+                    self._context = self._load_trust()
+                proxy = proxy_for(url)
+                manager: urllib3.PoolManager
+                if proxy is not None:
+                    manager = manager_for(proxy, self._context, connections=_POOL)
+                else:
+                    manager = urllib3.PoolManager(maxsize=_POOL, ssl_context=self._context)
+                manager.pool_classes_by_scheme = {"https": _Pool}
+                pool = self._pools[origin] = manager.connection_from_url(url)
+            return pool
 
-    def _proxies_for(self, url: str) -> dict[str, str]:
-        origin = _origin(url)
-        found = self._proxies.get(origin)
-        if found is None:
-            found = {name: value for name, value in get_environ_proxies(url).items() if value}
-            proxy = select_proxy(url, found)
-            if proxy is not None and proxy.lower().startswith("socks"):
-                raise ConfigError("SOCKS proxies are not supported.", hint="Set HTTPS_PROXY to an HTTP proxy.")
-            self._proxies[origin] = found
-        return found
+    def _load_trust(self) -> ssl.SSLContext:
+        default = ""
+        if self._verify is True:
+            from certifi import where
+
+            default = where()
+        elif self._verify is False:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        return tls_context(self._verify, default, _BoundedSocket)
 
 
 def _fault_of(error: Exception, fault: Fault) -> Fault:
     """The kind of a failure; ``fault`` tells whether the head of an answer had arrived (LOST) or not."""
-    if isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError | TimeoutError):
+    if isinstance(error, urllib3.exceptions.ReadTimeoutError | TimeoutError):
         return Fault.SILENT
-    if fault is Fault.LOST or isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
-        return fault
-    inner = error.args[0] if error.args else None
-    return Fault.LOST if isinstance(inner, urllib3.exceptions.ProtocolError) else fault
+    return Fault.LOST if isinstance(error, urllib3.exceptions.ProtocolError) else fault
+
+
+def _target(url: str) -> str:
+    """What stands in the first line of a request for ``url``."""
+    parts = urlsplit(url)
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
 
 def _origin(url: str) -> str:

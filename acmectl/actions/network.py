@@ -56,13 +56,13 @@ class Network:
 
     def _transport(self, server: str) -> BudgetedTransport:
         from acmectl.acme.budget import BudgetedTransport
-        from acmectl.acme.transport import RequestsTransport, choose_trust
+        from acmectl.acme.transport import HttpsTransport, choose_trust
 
         bundle = self._ca_bundle or self._trust.get(server)
         verify = choose_trust(None if bundle is None else str(bundle), self._environ, no_verify=self._no_verify)
         transport = self._transports.get(verify)
         if transport is None:
-            plain = RequestsTransport(
+            plain = HttpsTransport(
                 verify=verify, user_agent=self._user_agent, clock=self._clock, interrupts=self._interrupts
             )
             transport = self._transports[verify] = BudgetedTransport(plain, clock=self._clock)

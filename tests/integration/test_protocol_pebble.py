@@ -16,7 +16,7 @@ from acmectl.acme.client import AcmeClient
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.retry import RetryPolicy, poll
 from acmectl.acme.status import AccountStatus, AuthorizationStatus, ChallengeStatus, OrderStatus
-from acmectl.acme.transport import RequestsTransport
+from acmectl.acme.transport import HttpsTransport
 from acmectl.clock import SystemClock
 from acmectl.errors import RateLimited, ServerProblem, TransportError
 from acmectl.identifiers import Identifier
@@ -45,7 +45,7 @@ def pebble():
 
 
 def transport_for(server, **options):
-    return RequestsTransport(
+    return HttpsTransport(
         verify=str(server.ca_bundle), user_agent="acmectl-test/1", clock=CLOCK, interrupts=INTERRUPTS, **options
     )
 

@@ -4,13 +4,15 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from acmectl.acme.client import AcmeClient
-from acmectl.acme.transport import Request, RequestsTransport, choose_trust
+from acmectl.acme.transport import HttpsTransport, Request, choose_trust
 from acmectl.clock import SystemClock
 from acmectl.errors import ConfigError, Interrupted, ProtocolViolation, TransportError
 from acmectl.interrupts import Interrupts
@@ -24,6 +26,7 @@ from tests.integration.servers.hostile import (
     silence,
 )
 from tests.integration.servers.process import free_port
+from tests.integration.servers.tunnel import Tunnel
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +39,7 @@ def transport_for(verify, **options):
     interrupts = options.pop("interrupts", None) or Interrupts()
     if not isinstance(verify, bool):
         verify = str(verify)
-    return RequestsTransport(
+    return HttpsTransport(
         verify=verify,
         user_agent="acmectl-test/1",
         clock=SystemClock(interrupts),
@@ -346,6 +349,37 @@ def test_a_proxy_from_the_environment_is_used_and_no_proxy_honoured(monkeypatch)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert get(transport_for(server.ca_bundle), server.url + "/x").status == 200
         assert proxy.connections == 3
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_gets_its_password_and_a_tunnel_that_carries_many_requests(monkeypatch, scheme):
+    with Tunnel() as proxy, HostileServer({"/x": answer({})}) as server:
+        monkeypatch.setenv("https_proxy", f"{scheme}user:p%40ss@127.0.0.1:{proxy.port}")
+        transport = transport_for(server.ca_bundle)
+        assert [get(transport, server.url + "/x").status for _ in range(3)] == [200, 200, 200]
+        (head,) = proxy.heads
+        assert head.startswith(f"CONNECT 127.0.0.1:{server.port} ")
+        assert "Proxy-Authorization: Basic dXNlcjpwQHNz\r\n" in head
+        assert not any("proxy-authorization" in headers for headers in server.headers)
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy", "words"),
+    [("HTTPS_PROXY", "socks5://127.0.0.1:1", "SOCKS"), ("all_proxy", "http://", "names no host")],
+)
+def test_a_proxy_that_cannot_be_used_is_one_clear_error(monkeypatch, variable, proxy, words):
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(ConfigError, match=words):
+        get(transport_for(True), "https://acme.test/dir")
+
+
+def test_without_a_proxy_a_library_less_is_loaded():
+    script = "import sys; from acmectl.acme import proxies, transport; proxies.proxy_for('https://a.test')"
+    script += "; print(*sys.modules)"
+    environ = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    loaded = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert "urllib3" in loaded.stdout.split()
+    assert "requests" not in loaded.stdout.split()
 
 
 def test_a_signal_ends_a_request_at_once():
