@@ -102,9 +102,12 @@ def test_print_shows_both_units_and_writes_nothing(plain: Acmectl) -> None:
 def test_a_certificate_of_a_few_days_makes_it_hourly(tmp_path: Path) -> None:
     profiles = {"default": Profile(), "shortlived": Profile(validity=FEW_DAYS)}
     with Pebble(PebbleConfig(profiles=profiles)) as pebble, Acmectl(pebble, tmp_path) as program:
-        program.certonly("lasting.example", options=("--standalone", "--required-profile", "default"))
+        lasting = program.certonly("lasting.example", options=("--standalone", "--required-profile", "default"))
+        assert "twice a day" in lasting.out
         assert program.run("enable-timer", "--print", "--json", server=False).json["interval_seconds"] == 12 * 3600
-        program.certonly("brief.example", options=("--standalone", "--required-profile", "shortlived"))
+        brief = program.certonly("brief.example", options=("--standalone", "--required-profile", "shortlived"))
+        assert "run every hour" in brief.out
+        assert "'acmectl enable-timer' sets that up, also where a timer ran less often" in " ".join(brief.out.split())
         found = program.run("enable-timer", "--print", "--json", server=False).json
         assert (found["interval_seconds"], found["short_lived"]) == (3600, ["brief.example"])
         assert "--timer-interval 1h " in found["units"][SERVICE]

@@ -102,9 +102,20 @@ def next_steps(app: App, done: Obtained) -> list[str]:
         )
     elif app.settings.flag("preconfigured_renewal"):
         steps.append("A scheduled task renews this certificate.")
+    elif _short_lived(app, done):
+        steps.append(
+            "This certificate lives for a few days only: have 'acmectl renew' run every hour to renew it in time; "
+            "'acmectl enable-timer' sets that up, also where a timer ran less often until now."
+        )
     else:
         steps.append("Have 'acmectl renew' run twice a day to renew it in time; 'acmectl enable-timer' sets that up.")
     return steps
+
+
+def _short_lived(app: App, done: Obtained) -> bool:
+    from acmectl.actions.timer import SHORT_LIVED
+
+    return done.not_after is not None and done.not_after - app.clock.now() < SHORT_LIVED
 
 
 def as_json(done: Obtained) -> dict[str, object]:
