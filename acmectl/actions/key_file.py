@@ -39,7 +39,7 @@ def read_account_key(services: Services, path: Path) -> AccountKey:
     except ConfigError as error:
         raise ConfigError(f"The account key {path} cannot be used: {error.message}", hint=error.hint) from None
     if stat.S_ISREG(mode) and mode & _OTHERS:
-        text = f"The account key {path} has mode {stat.S_IMODE(mode):04o}: others than its owner can use it. chmod 600 helps."
+        text = f"The account key {path} has mode {stat.S_IMODE(mode):04o}: others than its owner can use it."
         services.observe(Notice(text=text, level="warning"))
     return key
 

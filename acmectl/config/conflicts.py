@@ -113,8 +113,8 @@ CONFLICTS = (
     ),
     Conflict(
         applies=_written_beside_lineage,
-        message="--csr with --cert-name keeps the certificate below live/; --cert-path, --chain-path and --fullchain-path "
-        "cannot be used with it.",
+        message="--csr with --cert-name keeps the certificate below live/; --cert-path, --chain-path and "
+        "--fullchain-path cannot be used with it.",
         hint="Leave --cert-name out to have files only.",
     ),
     Conflict(

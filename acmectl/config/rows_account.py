@@ -48,8 +48,8 @@ ROWS = (
         names=("--account-key",),
         kind="file",
         metavar="FILE",
-        help="with certonly --csr and revoke --cert-path: the account's key (PEM or JWK), registered if the CA does not "
-        "know it and kept nowhere; register: the key to take over",
+        help="with certonly --csr and revoke --cert-path: the account's key (PEM or JWK), which is kept nowhere else; "
+        "certonly registers it if the CA does not know it. register: the key to take over",
         topics=("account",),
         verbs=("certonly", "revoke", "register"),
         own="account_key",

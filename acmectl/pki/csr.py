@@ -129,7 +129,7 @@ def _checked_key(public_key: CertificatePublicKeyTypes) -> KeySpec | None:
     if isinstance(public_key, rsa.RSAPublicKey):
         if public_key.key_size < MINIMUM_RSA_SIZE:
             raise ConfigError(
-                f"The CSR's RSA key of {public_key.key_size} bits is too small: at least {MINIMUM_RSA_SIZE} are needed.",
+                f"The CSR's RSA key of {public_key.key_size} bits is too small: {MINIMUM_RSA_SIZE} are the least.",
                 hint="Make another key and a CSR with it.",
             )
         return KeySpec(type="rsa", size=public_key.key_size)
