@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from acmectl.errors import AcmectlError
+from acmectl.pki.summary import summary
 from acmectl.storage.pending import PendingOrder, PendingRecord
 
 if TYPE_CHECKING:
@@ -66,6 +68,24 @@ class PendingJournal:
         self.ordered(order_url)
         if self._record is not None and not self._record.order.finalized:
             self._record = self._services.pending.mark_finalized(self._name, self._record)
+
+
+def in_flight(services: Services) -> frozenset[str]:
+    """Lineages whose renewal was interrupted, so that its certificate may exist already.
+
+    An order for other names than the lineage has was no renewal: whoever asked for those names has to ask again.
+    Raises: StorageError when the system refuses to read an order.
+    """
+    return frozenset(name for name in services.pending.names() if not _is_for_other_names(services, name))
+
+
+def _is_for_other_names(services: Services, name: str) -> bool:
+    record = services.pending.load(name).record
+    try:
+        present = summary(services.lineages.get(name).read("cert")).identifiers
+    except AcmectlError:
+        return False
+    return record is not None and frozenset(record.order.identifiers) != frozenset(present)
 
 
 def forget_failed_order(services: Services, name: str, request: CertificateRequest) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.backoff import Backoff
 from acmectl.actions.due import Due, parse_before_expiry, renewal_due, revoked_due
+from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.outcomes import Ending, LineageResult, Renewals
@@ -128,7 +129,7 @@ def _judged(
     asked = [] if request.force or request.dry_run else [s for s in snapshots if s.autorenew and s.not_after > now]
     suggestions = ask(services, asked, workers=request.jobs, keep=not request.dry_run)
     revoked = known_revocations(asked)
-    in_flight = frozenset(services.pending.names())
+    interrupted = in_flight(services)
     judged: dict[str, tuple[Due, AriState | None]] = {}
     for snapshot in snapshots:
         ari = suggestions.get(snapshot.name)
@@ -139,7 +140,7 @@ def _judged(
             now,
             ari=ari,
             revoked=revoked.get(snapshot.name),
-            in_flight=snapshot.name in in_flight,
+            in_flight=snapshot.name in interrupted,
         )
         judged[snapshot.name] = (due, ari)
     for name, how in ask_revocations(services, [one for one in asked if not judged[one.name][0].due]).items():

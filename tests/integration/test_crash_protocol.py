@@ -115,6 +115,18 @@ def test_an_order_for_other_names_is_not_gone_on_with(place):
     assert orders_and_certificates(place) == (2, 1)
 
 
+def test_an_order_for_other_names_is_no_reason_to_renew(place):
+    place.acmectl.run(*first_issuance(place)).ok()
+    more = (*first_issuance(place), "-d", "b.example", "--cert-name", NAME)
+    killed(place, *more, after="/finalize-order/")
+    assert "(skipped)" in place.acmectl.run("renew", "-n", "--no-preflight").ok().out
+    assert orders_and_certificates(place)[0] == 2
+    place.acmectl.run(*more).ok()
+    assert place.leftovers() == []
+    assert place.acmectl.names(NAME) == [NAME, "b.example"]
+    assert orders_and_certificates(place) == (2, 2)
+
+
 def test_an_order_with_another_profile_is_not_gone_on_with(place):
     killed(place, *first_issuance(place), "--required-profile", "default", before="/authZ/")
     ends_well(place, *first_issuance(place))
