@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acmectl.actions.config_files import LARGEST_IN_ALL, MOST_FILES, read_config_file
 from acmectl.errors import StorageError
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ ROOTS = tuple(
 )
 """Where servers that use certificates usually have their configuration."""
 
-_MOST_FILES = 5000
-_LARGEST = 1 << 20  # bytes of one file
-_LARGEST_IN_ALL = 64 << 20
 _DEEPEST = 6
 _PATH = re.compile(rb"/[^\s\"'`;,{}()<>|=$&*?\[\]#]+")
 _HOOK_KINDS = ("pre", "deploy", "post")
@@ -99,15 +96,16 @@ def _in_text(path: Path, data: bytes, directories: dict[str, str], real: Callabl
 def _files(starts: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
     """The regular files at and below ``starts`` with their content, each once, until a bound is reached."""
     seen: set[tuple[int, int]] = set()
-    left = _LARGEST_IN_ALL
+    left = LARGEST_IN_ALL
     for path in _walk(starts):
-        data = _content(path, seen)
-        if data is None:
+        found = read_config_file(path)
+        if found is None or found.identity in seen:
             continue
-        left -= len(data)
-        if left < 0 or len(seen) > _MOST_FILES:
+        seen.add(found.identity)
+        left -= len(found.data)
+        if left < 0 or len(seen) > MOST_FILES:
             return
-        yield path, data
+        yield path, found.data
 
 
 def _walk(starts: Iterable[Path]) -> Iterator[Path]:
@@ -120,21 +118,3 @@ def _walk(starts: Iterable[Path]) -> Iterator[Path]:
             if directory.count("/") - str(start).count("/") >= _DEEPEST:
                 folders.clear()
             yield from (Path(directory, name) for name in sorted(files))
-
-
-def _content(path: Path, seen: set[tuple[int, int]]) -> bytes | None:
-    """What a file says; None for one that was seen, is none, is too large to be a configuration, or cannot be read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        identity = (status.st_dev, status.st_ino)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST or identity in seen:
-            return None
-        seen.add(identity)
-        try:
-            return file.read(_LARGEST)
-        except OSError:
-            return None

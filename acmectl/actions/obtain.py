@@ -15,6 +15,7 @@ from acmectl.actions.due import parse_before_expiry, renewal_due
 from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
+from acmectl.actions.renewable import refuse_certbots_plugin
 from acmectl.actions.settle import settle_all
 from acmectl.actions.version import Target, announce, issue_version
 from acmectl.errors import ConfigError, HookFailed, StorageError
@@ -99,6 +100,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
     request = complete(target.existing.conf if target.existing is not None else None, target.identifiers)
     refuse_test_over_real(target, request)
     refuse_other_names(target.name, target.identifiers, request)
+    refuse_certbots_plugin(services, target.existing, target.identifiers, request)
     solver = make_authenticator(services, request)
     if not solver.plugin.exclusive:
         # What has a port or a person to itself is checked after the pre hooks, which may have to make room for it.

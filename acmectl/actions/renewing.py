@@ -77,6 +77,7 @@ class Renewer:
         from acmectl.actions.csr_stored import names_to_renew
         from acmectl.actions.endpoint import owed_steps
         from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
+        from acmectl.actions.renewable import refuse_certbots_plugin, refuse_lost_webroots
         from acmectl.actions.version import Target, announce, issue_version
 
         services = self._services
@@ -87,6 +88,8 @@ class Renewer:
             request = self._complete(lineage.conf, identifiers, lineage.conf_path)
             target = Target(name=lineage.name, identifiers=identifiers, existing=lineage)
             refuse_test_over_real(target, request)
+            refuse_certbots_plugin(services, lineage, identifiers, request)
+            refuse_lost_webroots(services, lineage, identifiers, request)
             plugin = services.load_authenticator(request.authenticator.name)
             account = self._account(request.account)
             request = with_account(request, account.stored.id)

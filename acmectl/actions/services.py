@@ -65,7 +65,10 @@ LoadAuthenticator = Callable[[str], "type[Authenticator]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the actions work with."""
+    """What the actions work with.
+
+    ``tree_options`` are the words that name this tree in a command that is shown, where it is not the default one.
+    """
 
     layout: Layout
     clock: Clock
@@ -80,3 +83,4 @@ class Services:
     lock: Callable[[], AbstractContextManager[object]]
     load_authenticator: LoadAuthenticator
     environ: Mapping[str, str] = field(repr=False)
+    tree_options: tuple[str, ...] = ()

@@ -69,7 +69,17 @@ def build_services(app: App, *, writes: bool = True) -> Services:
         lock=lambda: StoreLocks(layout, timeout=float(settings.integer("lock_timeout")), clock=app.clock),
         load_authenticator=registry.load,
         environ=app.environ,
+        tree_options=tree_options(settings),
     )
+
+
+def tree_options(settings: Settings) -> tuple[str, ...]:
+    """The options that a command needs to work on the same tree; none for the default one."""
+    dests = ("config_dir", "work_dir", "logs_dir")
+    given = [
+        (settings.table.by_dest[dest].name, str(settings.directory(dest))) for dest in dests if settings.is_set(dest)
+    ]
+    return tuple(word for pair in given for word in pair)
 
 
 def user_agent(settings: Settings) -> str:

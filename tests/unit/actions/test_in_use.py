@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acmectl.actions import in_use
+from acmectl.actions import config_files, in_use
 from acmectl.actions.in_use import find_uses
 from acmectl.storage.lineages import LineageStore
 from tests.unit.storage.material import PARAMS, issue, layout_in
@@ -83,7 +83,7 @@ def test_its_own_renewal_file_is_no_use_of_it(store: LineageStore, tmp_path: Pat
 def test_what_is_no_file_or_cannot_be_read_does_not_stop_it(store: LineageStore, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "nginx/a-pipe")
     (tmp_path / "nginx/b-dangling").symlink_to("/nowhere/at/all")
-    (tmp_path / "nginx/c-large").write_bytes(b"x" * (in_use._LARGEST + 1))
+    (tmp_path / "nginx/c-large").write_bytes(b"x" * (config_files.LARGEST + 1))
     (tmp_path / "nginx/loop").symlink_to(".")
     (tmp_path / "nginx/d-bytes").write_bytes(b"\xff\xfe\x00\n" + os.fsencode(store.layout.live("a.test")) + b"/x\n")
     assert found(store, tmp_path) == [("nginx/d-bytes", 2, "config/live/a.test")]
@@ -92,12 +92,12 @@ def test_what_is_no_file_or_cannot_be_read_does_not_stop_it(store: LineageStore,
 def test_the_search_ends_at_its_bounds(store: LineageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         (tmp_path / f"nginx/{number}").write_text(f"cert {store.layout.live('a.test')}/cert.pem\n")
-    monkeypatch.setattr(in_use, "_MOST_FILES", 4)
+    monkeypatch.setattr(in_use, "MOST_FILES", 4)
     assert len(found(store, tmp_path)) == 4
     deep = tmp_path / "nginx" / "/".join("abcdefghij")
     deep.mkdir(parents=True)
     (deep / "site").write_text(f"cert {store.layout.live('a.test')}/cert.pem\n")
-    monkeypatch.setattr(in_use, "_MOST_FILES", 5000)
+    monkeypatch.setattr(in_use, "MOST_FILES", 5000)
     assert len(found(store, tmp_path)) == 6
 
 
