@@ -1,4 +1,4 @@
-"""The proxy that the environment names for the CA, by requests' rules. requests is loaded only where there may be one."""
+"""The proxy that the environment names for the CA, by the rules of requests, which is loaded only if one is named."""
 
 from __future__ import annotations
 

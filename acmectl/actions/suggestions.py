@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from acmectl.actions.ari import AriState, certbot_stamp, from_certbot_stamp
 from acmectl.errors import AcmectlError, ConfigError, RateLimited, ServerProblem, TransportError
 from acmectl.events import Notice
+from acmectl.storage.notes import Note
 from acmectl.workers import run_each
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ def ask(services: Services, snapshots: Sequence[Snapshot], *, workers: int, keep
         if _may_ask(snapshot, state, now):
             to_ask.append((snapshot, state))
     asker = _Asker(services, now, keep=keep)
-    answers = run_each(asker.ask_one, to_ask, workers=workers, interrupts=services.interrupts, finish=10.0)
+    try:
+        answers = run_each(asker.ask_one, to_ask, workers=workers, interrupts=services.interrupts, finish=10.0)
+    finally:
+        # All at once: waiting for the disk after each answer would take longer than asking. A run that was told to
+        # stop keeps what it has heard.
+        if asker.notes:
+            services.lineages.write_notes(asker.notes)
     for (snapshot, _before), answer in zip(to_ask, answers, strict=True):
         if isinstance(answer, BaseException):
             raise answer
@@ -67,29 +74,29 @@ def _may_ask(snapshot: Snapshot, state: AriState, now: datetime) -> bool:
     return stamp is None or stamp <= now or snapshot.not_before > now
 
 
-def _keep(services: Services, snapshot: Snapshot, state: AriState) -> None:
+def _note(snapshot: Snapshot, state: AriState) -> Note:
     stamp = certbot_stamp(state.ask_at) if state.ask_at is not None else None
-    services.lineages.update_notes(snapshot.name, {KEY: state.to_json()}, ari_retry_after=stamp)
+    return Note(name=snapshot.name, own={KEY: state.to_json()}, ari_retry_after=stamp)
 
 
 class _Asker:
     """Asks one question at a time, from several threads; a CA that offers nothing or is down is asked once."""
 
     def __init__(self, services: Services, now: datetime, *, keep: bool) -> None:
-        """``keep``: write what changed to the renewal file."""
+        """``keep``: collect what changed in ``notes``, for the renewal files."""
         self._services = services
         self._now = now
         self._keep = keep
         self._silent: set[str] = set()
         self.troubles: dict[str, str] = {}
+        self.notes: list[Note] = []
 
     def ask_one(self, question: tuple[Snapshot, AriState]) -> AriState | None:
-        """The state after asking, kept if need be, or None when there was nobody to ask."""
+        """The state after asking, or None when there was nobody to ask."""
         snapshot, before = question
         state = self._asked(snapshot, before)
         if state is not None and self._keep and state != before:
-            # Here and not by the caller: waiting for the disk, which the notes of many do at once, takes the longest.
-            _keep(self._services, snapshot, state)
+            self.notes.append(_note(snapshot, state))
         return state
 
     def _asked(self, snapshot: Snapshot, state: AriState) -> AriState | None:

@@ -1,4 +1,5 @@
-"""Reads the plain renewal files, which are nearly all, without ConfigObj; says None to every other one.
+"""Reads the plain renewal files, which are nearly all, and changes values in them, without ConfigObj; says None to
+every other one.
 
 Importing ConfigObj and running it over a thousand files costs more than everything else a listing does. So what is
 accepted here is narrow: one key or section per line, no comment behind a value, no quotes but a pair around a whole
@@ -8,6 +9,10 @@ value or in the midst of it, no repetition. Whatever this reader accepts, Config
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Value = str | list[str]
 
@@ -21,6 +26,8 @@ _LINE = re.compile(
     r"|)\n",
     re.MULTILINE,
 )
+
+_BARE = re.compile(r"[^ '\"#,%$\[\]=\\]+")
 
 
 class PlainConf:
@@ -100,3 +107,63 @@ def _special_value(raw: str) -> Value | None:
     # One comma at the end marks a list of one; any other empty element is ConfigObj's to judge.
     elements = [element.strip() for element in raw.removesuffix(",").split(",")]
     return elements if all(element and element[0] not in "'\"" for element in elements) else None
+
+
+def with_values(data: bytes, changes: Mapping[str, Mapping[str, str | None]]) -> bytes | None:
+    """``data`` with values of sections set, or removed where None; every other line stays as it is.
+
+    None where ``data`` is not plain, a value needs more than single quotes, or a section would be left empty.
+    """
+    before = parse_plain(data)
+    if before is None:
+        return None
+    wanted: dict[str, dict[str, Value]] = {}
+    for section, values in changes.items():
+        merged = {**before.sections.get(section, {}), **values}
+        wanted[section] = {key: value for key, value in merged.items() if value is not None}
+        if not wanted[section]:
+            return None
+    changed = _changed_lines(data.decode("utf-8").removesuffix("\n").split("\n"), changes)
+    after = ("\n".join(changed) + "\n").encode("utf-8")
+    # Whatever went wrong above, what is written says what it was meant to say and nothing else has changed.
+    read = parse_plain(after)
+    if read is None or read.root != before.root or read.subsections != before.subsections:
+        return None
+    return after if read.sections == {**before.sections, **wanted} else None
+
+
+def _changed_lines(lines: list[str], changes: Mapping[str, Mapping[str, str | None]]) -> list[str]:
+    todo = {section: dict(values) for section, values in changes.items()}
+    changed: list[str] = []
+    ends: dict[str, int] = {}  # where the last key of a section is, in ``changed``
+    section = ""
+    for line in lines:
+        text = line.strip()
+        if text.startswith("["):
+            section = "" if text.startswith("[[") else text[1:-1]
+        elif text and not text.startswith("#") and section in todo:
+            key = text.partition("=")[0].rstrip()
+            if key in todo[section]:
+                value = todo[section].pop(key)
+                if value is None:
+                    continue
+                line = f"{key} = {_quoted(value)}"  # noqa: PLW2901 - the line that takes its place
+        elif section not in todo or section in ends:
+            changed.append(line)
+            continue
+        changed.append(line)
+        if section in todo:
+            ends[section] = len(changed)
+    for section, end in sorted(ends.items(), key=lambda item: -item[1]):
+        changed[end:end] = _key_lines(todo.pop(section))
+    for section, values in todo.items():
+        changed += [f"[{section}]", *_key_lines(values)]
+    return changed
+
+
+def _key_lines(values: Mapping[str, str | None]) -> list[str]:
+    return [f"{key} = {_quoted(value)}" for key, value in values.items() if value is not None]
+
+
+def _quoted(value: str) -> str:
+    return value if _BARE.fullmatch(value) else f"'{value}'"

@@ -18,12 +18,13 @@ from acmectl.storage.layout import check_lineage_name
 from acmectl.storage.lineage import BrokenLineage, Lineage, read_conf, read_lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from acmectl.identifiers import Identifier
     from acmectl.storage.archive import VersionFiles
     from acmectl.storage.deleting import Deleted
     from acmectl.storage.layout import Layout
+    from acmectl.storage.notes import Note
     from acmectl.storage.renewal_conf import JsonValue, RenewalConf
 
 _SUFFIX = ".conf"
@@ -224,6 +225,16 @@ class LineageStore:
         own = {key: value for key, value in {**conf.own, **values}.items() if value is not None}
         ari = dict(conf.ari) if ari_retry_after is None else {**conf.ari, "ari_retry_after": ari_retry_after}
         self.write_conf(name, replace(conf, own=own, ari=ari))
+
+    def write_notes(self, notes: Sequence[Note]) -> None:
+        """``update_notes`` for many lineages, much faster. A note may be lost with the power, a file never is.
+
+        Raises: LineageNotFound, StorageError.
+        """
+        from acmectl.storage.notes import write_notes
+
+        for note in write_notes(self.layout, notes):
+            self.update_notes(note.name, note.own, ari_retry_after=note.ari_retry_after)
 
     def activate(self, name: str, number: int) -> None:
         """Make version ``number`` the live one, durably, in one step. Raises: StorageError, LineageDamaged."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import LineageDamaged, StorageError
 from acmectl.storage.atomic import read_file, storage_error
-from acmectl.storage.conf_lines import PlainConf, Value, parse_plain
+from acmectl.storage.conf_lines import PlainConf, Value, parse_plain, with_values
 
 if TYPE_CHECKING:
     import os
@@ -131,6 +131,19 @@ def render(conf: RenewalConf, existing: bytes | None = None) -> bytes:
         own[_DISPLACED_WEBROOTS] = dict(displaced_webroots)
     _replace_section(document, OWN, {key: _encode_own(value) for key, value in own.items()})
     return _dump(document)
+
+
+def with_notes(data: bytes, own: Mapping[str, JsonValue], *, ari_retry_after: str | None = None) -> bytes | None:
+    """A renewal file with keys of ``[acmectl]`` set (None removes) and certbot's note of when ARI may be asked again.
+
+    All else stays as it is, to the letter. None for a file that is not plain: ``render`` can do it.
+    """
+    changes: dict[str, dict[str, str | None]] = {
+        OWN: {key: None if value is None else _encode_own(value) for key, value in own.items()}
+    }
+    if ari_retry_after is not None:
+        changes[ARI] = {"ari_retry_after": ari_retry_after}
+    return with_values(data, changes)
 
 
 def _start_from(existing: bytes | None) -> ConfigObj:

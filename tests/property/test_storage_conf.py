@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from configobj import ConfigObj
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from acmectl.errors import LineageDamaged
 from acmectl.storage import renewal_conf
 from acmectl.storage.conf_lines import PlainConf, parse_plain
-from acmectl.storage.renewal_conf import RenewalConf, parse, render
+from acmectl.storage.renewal_conf import RenewalConf, parse, render, with_notes
 
 KEYS = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 NASTY = st.text(st.sampled_from(list("ab %()s'\"#,=[]{}$\\\n\r\t:/-\x85\u2028\xa0é\x00\x1b")))
@@ -86,6 +88,24 @@ def test_what_the_fast_reader_accepts_configobj_reads_to_the_same(text: str) -> 
         return
     slow = renewal_conf.from_configobj(renewal_conf.load(text.encode("utf-8"), "x"))
     assert _values(plain) == _values(slow)
+
+
+@given(text=FILES, own=st.dictionaries(KEYS, JSON, min_size=1, max_size=3))
+def test_a_note_changes_what_it_speaks_of_and_nothing_else(text: str, own: dict[str, renewal_conf.JsonValue]) -> None:
+    before = text.encode("utf-8")
+    after = with_notes(before, own, ari_retry_after="2026-11-22T07:00:00")
+    if after is None:
+        return
+    old, new = (renewal_conf.from_configobj(renewal_conf.load(data, "x")) for data in (before, after))
+    kept = {key: value for key, value in old.sections.pop("acmectl", {}).items() if key not in own}
+    noted = new.sections.pop("acmectl")
+    assert {key: value for key, value in noted.items() if key not in own} == kept
+    assert {key: json.loads(str(noted[key])) for key in own if own[key] is not None} == {
+        key: value for key, value in own.items() if value is not None
+    }
+    ari = {**old.sections.pop("acme_renewal_info", {}), "ari_retry_after": "2026-11-22T07:00:00"}
+    assert new.sections.pop("acme_renewal_info") == ari
+    assert _values(new) == _values(old)
 
 
 @given(st.binary(max_size=200))

@@ -20,6 +20,7 @@ from pathlib import Path
 import acmectl.pki.chain
 import acmectl.storage.deleting
 import acmectl.storage.healing
+import acmectl.storage.notes
 import acmectl.storage.saving
 import acmectl.storage.switch
 from acmectl.errors import StorageError
@@ -28,10 +29,12 @@ from acmectl.storage.accounts import AccountStore
 from acmectl.storage.archive import VersionFiles
 from acmectl.storage.layout import KINDS, Layout
 from acmectl.storage.lineages import LineageStore
+from acmectl.storage.notes import Note
 from acmectl.storage.pending import PendingOrder, PendingRecord, PendingStore
 from acmectl.storage.renewal_conf import RenewalConf, render
 
 NAME = "a.test"
+MANY = [NAME, *(f"{number}.test" for number in range(10))]
 PARAMS = {"authenticator": "webroot", "account": "x", "webroot_path": ["/w"], "renew_hook": "new hook, with a comma"}
 ORDER = PendingOrder(
     order_url="https://ca.test/order/2",
@@ -65,6 +68,8 @@ def run(job: str, root: Path) -> None:
         store.write_conf(NAME, RenewalConf(params=PARAMS))
         store.activate(NAME, number)
         store.prune(NAME, number)
+    elif job == "notes":
+        store.write_notes([Note(name=name, own={"seen": 2}, ari_retry_after="2026-11-22T07:00:00") for name in MANY])
     elif job == "heal":
         store.heal(NAME)
     elif job == "delete":

@@ -29,13 +29,13 @@ from acmectl.storage.pending import PendingRecord, PendingStore
 from acmectl.storage.renewal_conf import RenewalConf
 from tests.integration.servers.requirements import not_run, require
 from tests.unit.storage import crash_driver
-from tests.unit.storage.crash_driver import NAME, ORDER, PARAMS
+from tests.unit.storage.crash_driver import MANY, NAME, ORDER, PARAMS
 from tests.unit.storage.material import issue, layout_in, version_files
 
 CALLS = (
     *("openat", "write", "fsync", "rename", "renameat", "renameat2", "symlink", "symlinkat", "mkdir", "mkdirat"),
     *("link", "linkat", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown"),
-    *("fchownat", "setxattr"),
+    *("fchownat", "setxattr", "syncfs"),
 )
 READING = ("getdents64", "readlink", "read")
 ROOT = Path(__file__).parents[3]
@@ -327,6 +327,58 @@ def test_a_first_issuance_that_the_disk_refuses_leaves_a_free_name_or_a_finished
         store.heal(NAME)
         if store.exists(NAME):
             assert is_whole(store.get(NAME), NEW), point
+
+
+def many(layout: Layout) -> None:
+    for name in MANY:
+        issue(LineageStore(layout), name)
+        LineageStore(layout).update_own(name, {"seen": 1})
+
+
+def seen(layout: Layout) -> list[object]:
+    """What the note in each renewal file says, none of which may be torn."""
+    store = LineageStore(layout)
+    confs = [store.renewal_conf(name) for name in MANY]
+    assert all((conf.params, set(conf.own)) == (confs[0].params, {"seen"}) for conf in confs)
+    return [conf.own["seen"] for conf in confs]
+
+
+def test_notes_killed_anywhere_leave_whole_renewal_files(crashing: Factory) -> None:
+    counts = set()
+    for layout, point in crashing("notes", many).killed_everywhere():
+        noted = seen(layout)
+        assert set(noted) <= {1, 2}, point
+        counts.add(noted.count(2))
+        for name in MANY:
+            LineageStore(layout).heal(name)
+        assert remains(layout) == [], point
+    assert counts >= {0, 1, len(MANY) - 1}
+
+
+def test_notes_that_the_disk_refuses_leave_whole_renewal_files_and_nothing_else(crashing: Factory) -> None:
+    for layout, point, ended in crashing("notes", many).refused_everywhere("ENOSPC"):
+        assert ended.status in (0, 1), (point, ended.error)
+        assert set(seen(layout)) <= {1, 2}, point
+        if ended.status == 1:
+            assert re.fullmatch(r"[^\n]+\.\n", ended.error), (point, ended.error)
+            assert remains(layout) == [], point
+        else:
+            assert set(seen(layout)) == {2}, point
+
+
+def test_notes_are_on_disk_before_a_name_stands_for_them(crashing: Factory) -> None:
+    ended = crashing("notes", many).run("trace=openat,write,fsync,syncfs,rename")
+    assert ended.status == 0, ended.error
+    steps = [
+        "write" if call == "openat" else call
+        for call, rest in re.findall(r"^(\w+)\((.*)", ended.trace, re.MULTILINE)
+        if call != "openat" or "O_CREAT" in rest
+    ]
+    assert "fsync" not in steps
+    assert steps.count("syncfs") == 1
+    before, after = steps[: steps.index("syncfs")], steps[steps.index("syncfs") + 1 :]
+    assert set(before) == {"write"}
+    assert after == ["rename"] * len(MANY)
 
 
 def test_a_renewal_that_nothing_happens_to_ends_with_the_new_version(crashing: Factory) -> None:
