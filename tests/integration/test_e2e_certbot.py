@@ -1,27 +1,19 @@
 """One tree, two programs: certbot from PyPI lists and renews what acmectl made, and the other way round."""
 
-import fcntl
 import os
 import subprocess
 
 import pytest
 
-from benchmarks.programs import TOOLS, BenchmarkError, certbot
 from tests.integration.cli import Acmectl
+from tests.integration.servers import certbots
 from tests.integration.servers.pebble import Pebble, PebbleConfig
-from tests.integration.servers.requirements import not_run
 from tests.integration.servers.static import static_server
 
 
 @pytest.fixture(scope="module")
 def certbot_script():
-    TOOLS.mkdir(exist_ok=True)
-    with (TOOLS / "certbot.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            return certbot().script
-        except (BenchmarkError, OSError) as error:
-            return not_run(f"certbot could not be installed from PyPI ({' '.join(str(error).split())[:200]})")
+    return certbots.script(certbots.NEWEST)
 
 
 @pytest.fixture(scope="module")

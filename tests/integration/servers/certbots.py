@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.programs import CERTBOT_VERSION, TOOLS, BenchmarkError, certbot, environment
 from tests.integration.servers.requirements import not_run
 
-# pkg_resources went out of setuptools with 81.
+# pkg_resources went out of setuptools with 81, and cryptography lost what 0.31 checks signatures with at 37.
 _PYTHON_2_LIBRARIES = (
-    *("josepy==1.13.0", "cryptography==38.0.4", "pyOpenSSL==22.1.0", "setuptools==80.9.0", "pyRFC3339==1.1"),
+    *("josepy==1.13.0", "cryptography==36.0.2", "pyOpenSSL==22.0.0", "setuptools==80.9.0", "pyRFC3339==1.1"),
     *("ConfigArgParse==1.5.3", "zope.component==7.1", "zope.interface==8.7", "urllib3<2", "requests<2.32"),
 )
 

@@ -9,8 +9,8 @@ import pytest
 from acmectl.storage.layout import Layout
 from acmectl.storage.lineages import LineageStore
 from acmectl.storage.locks import StoreLocks
-from benchmarks.programs import BenchmarkError, programs
-from tests.integration.servers.requirements import find_program, not_run
+from tests.integration.servers import certbots
+from tests.integration.servers.requirements import find_program
 from tests.unit.storage.material import PARAMS, issue
 from tests.unit.storage.test_locks import FakeClock
 
@@ -20,11 +20,7 @@ def certbot_program() -> str:
     found = find_program("certbot")
     if found is not None:
         return found
-    try:
-        return str(programs()[1].script)
-    except BenchmarkError as error:
-        not_run(f"certbot is not installed and cannot be: {error}")
-        raise AssertionError from error
+    return str(certbots.script(certbots.NEWEST))
 
 
 class Certbot:
