@@ -1,0 +1,1 @@
+"""certbot and acmectl, the same command lines on equal trees."""
