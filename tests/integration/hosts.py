@@ -76,15 +76,19 @@ def dns_hooks(folder: Path, dns: ChallTestSrv) -> tuple[str, ...]:
 
 
 @contextmanager
-def recording_proxy() -> Iterator[tuple[str, list[str]]]:
-    """An HTTP proxy: its URL, and the ``HOST:PORT`` of every tunnel that it was asked for."""
+def recording_proxy(to: int | None = None) -> Iterator[tuple[str, list[str]]]:
+    """An HTTP proxy: its URL, and the ``HOST:PORT`` of every tunnel that it was asked for.
+
+    With ``to`` every tunnel leads to that port of this machine, whatever was asked for.
+    """
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_CONNECT(self) -> None:
             asked.append(self.path)
             host, _, port = self.path.rpartition(":")
-            with suppress(OSError), socket.create_connection((host, int(port))) as there:
+            target = (host, int(port)) if to is None else ("127.0.0.1", to)
+            with suppress(OSError), socket.create_connection(target) as there:
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.flush()

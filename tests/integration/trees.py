@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,10 @@ from tests.integration.servers.static import static_server
 class Certbot:
     """A certbot of some version on the directories of ``acmectl``, told of its Pebble's CA bundle and never asked."""
 
-    def __init__(self, version: str, acmectl: Acmectl) -> None:
+    def __init__(self, version: str, acmectl: Acmectl, env: Mapping[str, str] | None = None) -> None:
         self.version = version
         self._acmectl = acmectl
+        self._env = dict(env or {})
         self._script = certbots.script(version)
 
     @property
@@ -46,7 +47,7 @@ class Certbot:
     def start(self, *args: str) -> Run:
         """Start a run and come back at once."""
         assert self._acmectl.pebble is not None
-        env = {"REQUESTS_CA_BUNDLE": str(self._acmectl.pebble.ca_bundle), "PYTHONWARNINGS": "ignore"}
+        env = {"REQUESTS_CA_BUNDLE": str(self._acmectl.pebble.ca_bundle), "PYTHONWARNINGS": "ignore", **self._env}
         argv = [*args, *self._acmectl.directories, "--non-interactive"]
         shown = [f"(this is certbot {self.version})", *argv]
         return Run(shown, [str(self._script), *argv], env=self._acmectl.environ(env), cwd=self._acmectl.cwd)

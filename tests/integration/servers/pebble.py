@@ -20,6 +20,9 @@ from tests.integration.servers.challtestsrv import ChallTestSrv
 from tests.integration.servers.process import ServerProcess, free_port
 from tests.integration.servers.requirements import pebble_programs
 
+# Its HTTPS certificate holds for these too; see lets_encrypt.py.
+LETS_ENCRYPT = ("acme-v02.api.letsencrypt.org", "acme-staging-v02.api.letsencrypt.org")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -115,7 +118,8 @@ class Pebble:
         self.ca_bundle = self.folder / "ca.pem"
         """PEM file with the root that Pebble's own HTTPS certificate comes from."""
         authority.cert_pem.write_to_path(str(self.ca_bundle))
-        certificate = authority.issue_cert("127.0.0.1", "localhost", "::1", key_type=trustme.KeyType.ECDSA)
+        names = ("127.0.0.1", "localhost", "::1", *LETS_ENCRYPT)
+        certificate = authority.issue_cert(*names, key_type=trustme.KeyType.ECDSA)
         certificate.private_key_pem.write_to_path(str(self.folder / "key.pem"))
         for number, blob in enumerate(certificate.cert_chain_pems):
             blob.write_to_path(str(self.folder / "cert.pem"), append=number > 0)
