@@ -185,6 +185,10 @@ class PluginError(AcmectlError):
         self.identifier = identifier
 
 
+class NameServerError(AcmectlError):
+    """Name servers did not answer, or not so that a zone or a record could be found."""
+
+
 class StorageError(AcmectlError):
     """The disk refused, or what lies on it is not what it should be."""
 

@@ -73,7 +73,7 @@ def make_environment() -> None:
     pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     run(*pip, "pip>=25.1", doing="updating pip in .venv")  # the first that reads dependency groups
     groups = [word for name in GROUPS for word in ("--group", name)]
-    run(*pip, "--editable", ".", *groups, doing="installing acmectl and its test tools")
+    run(*pip, "--editable", ".[all]", *groups, doing="installing acmectl and its test tools")
     STAMP.write_text(fingerprint())
 
 

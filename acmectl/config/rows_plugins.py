@@ -6,20 +6,19 @@ from acmectl.config.options import OptionRow
 
 _NO_INSTALLER = "acmectl does not edit the configuration of web servers"
 
-# Plugin and the seconds that certbot's plugin of that name waits for a record to spread.
-_PROPAGATION = (
-    ("cloudflare", 10),
-    ("digitalocean", 10),
-    ("dnsimple", 30),
-    ("dnsmadeeasy", 60),
-    ("gehirn", 30),
-    ("google", 60),
-    ("linode", 120),
-    ("luadns", 30),
-    ("nsone", 30),
-    ("ovh", 120),
-    ("rfc2136", 60),
-    ("sakuracloud", 90),
+_WAITING = (
+    "cloudflare",
+    "digitalocean",
+    "dnsimple",
+    "dnsmadeeasy",
+    "gehirn",
+    "google",
+    "linode",
+    "luadns",
+    "nsone",
+    "ovh",
+    "rfc2136",
+    "sakuracloud",
 )
 
 _SWITCHES = (
@@ -43,22 +42,21 @@ ROWS = (
             stored=f"dns_{name}_credentials",
             plugin=f"dns-{name}",
         )
-        for name, _ in _PROPAGATION
+        for name in _WAITING
     ),
     *(
         OptionRow(
             names=(f"--dns-{name}-propagation-seconds",),
             kind="int",
             minimum=0,
-            default=seconds,
             metavar="SECONDS",
-            help="how long a new record may need until the CA can see it",
+            help="how long to wait at most until all name servers have a new record",
             topics=(f"dns-{name}",),
             verbs=(),
             stored=f"dns_{name}_propagation_seconds",
             plugin=f"dns-{name}",
         )
-        for name, seconds in _PROPAGATION
+        for name in _WAITING
     ),
     OptionRow(
         names=("--dns-google-project",),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -37,14 +38,21 @@ __all__ = [
     "ChallengeTask",
     "Clock",
     "Context",
+    "CredentialsReader",
+    "DnsSettings",
     "HookFailed",
     "HookRunner",
+    "HttpAnswer",
+    "HttpClient",
     "Identifier",
     "Interrupts",
     "Option",
     "OptionKind",
     "PluginError",
+    "RecordJournal",
+    "RecordNote",
     "Terminal",
+    "account_label",
 ]
 
 
@@ -78,12 +86,16 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeTask:
-    """One challenge to answer. ``token`` has been checked against ``^[A-Za-z0-9_-]{22,}$`` before it comes here."""
+    """One challenge to answer. ``token`` has been checked against ``^[A-Za-z0-9_-]{22,}$`` before it comes here.
+
+    ``account_url`` is the account's URL at the CA.
+    """
 
     identifier: Identifier
     type: str
     token: str
     key_authorization: str = field(repr=False)
+    account_url: str = ""
     alpn_builder: Callable[[ChallengeTask], tuple[bytes, bytes]] | None = field(default=None, repr=False)
 
     @property
@@ -104,8 +116,12 @@ class ChallengeTask:
 
     @property
     def record_name(self) -> str:
-        """Absolute name, without trailing dot, of the TXT record (RFC 8555 section 8.4)."""
-        return f"_acme-challenge.{self.identifier.base}"
+        """Absolute name, without trailing dot, of the TXT record.
+
+        RFC 8555 section 8.4; for dns-account-01 draft-ietf-acme-dns-account-label section 3.
+        """
+        name = f"_acme-challenge.{self.identifier.base}"
+        return f"{account_label(self.account_url)}.{name}" if self.type == "dns-account-01" else name
 
     @property
     def record_value(self) -> str:
@@ -118,6 +134,12 @@ class ChallengeTask:
         if self.alpn_builder is None:
             raise PluginError("This challenge has no tls-alpn-01 certificate.", identifier=self.identifier)
         return self.alpn_builder(self)
+
+
+def account_label(account_url: str) -> str:
+    """The label that makes an account's record name its own (draft-ietf-acme-dns-account-label section 3.2)."""
+    digest = hashlib.sha256(account_url.encode("utf-8")).digest()
+    return f"_{base64.b32encode(digest[:10]).decode('ascii').lower()}"
 
 
 class Terminal(Protocol):
@@ -149,14 +171,140 @@ class HookRunner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """What a web service answered, whatever its status. ``headers`` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is none is replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> object:
+        """The body as JSON. Raises: PluginError when it is none."""
+        try:
+            content: object = json.loads(self.body)
+        except ValueError as error:
+            raise PluginError(f"The service answered {self.status} with something that is not JSON.") from error
+        return content
+
+
+class HttpClient(Protocol):
+    """The one way to web services: the engine's TLS settings, proxies, time limits and caps apply."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 30.0,
+    ) -> HttpAnswer:
+        """One request; redirects are not followed. ``timeout`` in seconds. Raises: PluginError."""
+        ...
+
+
+class CredentialsReader(Protocol):
+    """Reads credentials files."""
+
+    def __call__(self, path: str) -> Mapping[str, str]:
+        """The keys of an ini file and their values; references (``env:``, ``file:``...) are followed.
+
+        Raises: PluginError when it cannot be read, can be read by others, or is not such a file.
+        """
+        ...
+
+
+class RecordJournal(Protocol):
+    """Remembers over a crash which records have to be taken away."""
+
+    def note(self, records: Sequence[RecordNote]) -> None:
+        """These are about to be added; on disk when this returns. Raises: StorageError."""
+        ...
+
+    def forget(self, records: Sequence[RecordNote]) -> None:
+        """These are gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordNote:
+    """A TXT record that an authenticator adds: absolute names without trailing dot."""
+
+    name: str
+    value: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSettings:
+    """How records are found and waited for.
+
+    ``resolvers`` are addresses as given (empty: the system's). ``aliases`` maps names of challenges to where they
+    really are. ``check``: look at the name servers. ``timeout``: seconds to look for at most; ``fixed``: what the user
+    said instead of it.
+    """
+
+    resolvers: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    check: bool = True
+    timeout: float = 120.0
+    fixed: float | None = None
+
+
+class NoHttp:
+    """Stands where there is no network to lend."""
+
+    def request(
+        self,
+        method: str,  # noqa: ARG002
+        url: str,  # noqa: ARG002
+        *,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002
+        body: bytes | None = None,  # noqa: ARG002
+        timeout: float = 30.0,  # noqa: ARG002
+    ) -> HttpAnswer:
+        """Raises: PluginError always."""
+        raise PluginError("There is no network here.")
+
+
+class NoJournal:
+    """Remembers nothing."""
+
+    def note(self, records: Sequence[RecordNote]) -> None:
+        """Keep nothing."""
+
+    def forget(self, records: Sequence[RecordNote]) -> None:
+        """Nothing was kept."""
+
+
+def no_credentials(path: str) -> Mapping[str, str]:
+    """A reader without files. Raises: PluginError always."""
+    raise PluginError(f"There is no credentials file {path} here.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the engine lends to a plugin."""
+    """What the engine lends to a plugin.
+
+    ``progress`` is told what is waited for and the seconds so far. ``keep_secret`` is given texts that no log may show.
+    """
 
     clock: Clock
     interrupts: Interrupts
     terminal: Terminal
     run_hook: HookRunner
     warn: Callable[[str], None]
+    http: HttpClient = field(default_factory=NoHttp)
+    credentials: CredentialsReader = no_credentials
+    records: RecordJournal = field(default_factory=NoJournal)
+    dns: DnsSettings = field(default_factory=DnsSettings)
+    progress: Callable[[str, float], None] = lambda _what, _seconds: None
+    keep_secret: Callable[[str], None] = lambda _text: None
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("acmectl.plugin"))
 
 

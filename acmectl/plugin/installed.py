@@ -26,9 +26,10 @@ _DIST, _EGG = ".dist-info", ".egg-info"
 class EntryPoint:
     """One entry point: ``value`` is ``module:attribute [extras]``; ``distribution`` may be empty."""
 
-    __slots__ = ("attr", "distribution", "extras", "module", "name", "value", "version")
+    __slots__ = ("attr", "distribution", "extras", "group", "module", "name", "value", "version")
 
-    def __init__(self, name: str, value: str, distribution: str, version: str) -> None:
+    def __init__(self, group: str, name: str, value: str, distribution: str, version: str) -> None:
+        self.group = group
         self.name = name
         self.value = value
         self.distribution = distribution
@@ -46,11 +47,11 @@ class EntryPoint:
         return found
 
 
-def entry_points(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of one group. Of two distributions with one name the first on the path counts."""
+def entry_points(*groups: str) -> tuple[EntryPoint, ...]:
+    """The entry points of some groups. Of two distributions with one name the first on the path counts."""
     folders = _plain_folders()
     if folders is None:
-        return _by_importlib(group)
+        return _by_importlib(groups)
     seen: set[str] = set()
     found: list[EntryPoint] = []
     for folder in folders:
@@ -58,7 +59,7 @@ def entry_points(group: str) -> tuple[EntryPoint, ...]:
             distribution = _SEPARATORS.sub("_", info.partition("-")[0]).lower()
             if distribution not in seen:
                 seen.add(distribution)
-                found += _read(folder / info, group)
+                found += _read(folder / info, groups)
     return tuple(found)
 
 
@@ -85,21 +86,21 @@ def _infos(folder: Path) -> list[str]:
     return sorted(name for name in names if name.endswith((_DIST, _EGG)))
 
 
-def _read(info: Path, group: str) -> Iterator[EntryPoint]:
+def _read(info: Path, groups: tuple[str, ...]) -> Iterator[EntryPoint]:
     try:
         text = (info / "entry_points.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):  # most distributions have none
         return
-    if group not in text:
+    if not any(group in text for group in groups):
         return
     section = ""
     distribution, version = _names(info)
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]")
-        elif line and not line.startswith("#") and section == group:
+        elif line and not line.startswith("#") and section in groups:
             name, _, value = line.partition("=")
-            yield EntryPoint(name.strip(), value.strip(), distribution, version)
+            yield EntryPoint(section, name.strip(), value.strip(), distribution, version)
 
 
 def _names(info: Path) -> tuple[str, str]:
@@ -120,12 +121,17 @@ def _names(info: Path) -> tuple[str, str]:
     return fields["name"], fields["version"]
 
 
-def _by_importlib(group: str) -> tuple[EntryPoint, ...]:
+def _by_importlib(groups: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     from importlib import metadata
 
     return tuple(
         EntryPoint(
-            entry.name, entry.value, entry.dist.name if entry.dist else "", entry.dist.version if entry.dist else ""
+            entry.group,
+            entry.name,
+            entry.value,
+            entry.dist.name if entry.dist else "",
+            entry.dist.version if entry.dist else "",
         )
+        for group in groups
         for entry in metadata.entry_points(group=group)
     )

@@ -1,7 +1,8 @@
 """Finds authenticators: names without importing anything, classes only when one is asked for by name.
 
-Entry points of the group ``acmectl.authenticators.v1`` name authenticators, acmectl's own ones too. Reading the entry
-points of all installed distributions takes time, so it happens once and only when needed.
+Entry points of the group ``acmectl.authenticators.v1`` name authenticators, acmectl's own ones too; those of the group
+``acmectl.dns_providers.v1`` name DNS providers, and the provider ``x`` is the authenticator ``dns-x``. Reading the
+entry points of all installed distributions takes time, so it happens once and only when needed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from acmectl.plugin.installed import EntryPoint
 
 GROUP = "acmectl.authenticators.v1"
+DNS_GROUP = "acmectl.dns_providers.v1"
 BUILT_IN = ("manual", "standalone", "webroot")
 """Names that come with acmectl; known without reading any entry point."""
 
@@ -45,7 +47,7 @@ class Listing:
 
 def names() -> tuple[str, ...]:
     """Names of all installed authenticators, sorted. Imports none of them."""
-    return tuple(sorted({found.name for found in _entry_points() if _NAME.fullmatch(found.name)}))
+    return tuple(sorted({name for name, _ in _entry_points() if _NAME.fullmatch(name)}))
 
 
 def load(name: str) -> type[Authenticator]:
@@ -53,7 +55,7 @@ def load(name: str) -> type[Authenticator]:
 
     Raises: PluginError when there is none, two distributions claim the name, it cannot be imported or is not one.
     """
-    found = [entry for entry in _entry_points() if entry.name == name]
+    found = [entry for known, entry in _entry_points() if known == name]
     if not found:
         raise _unknown(name)
     first = found[0]
@@ -68,23 +70,24 @@ def load(name: str) -> type[Authenticator]:
             f"{_owner(first)} calls an authenticator '{_printable(name)}', which is not a valid name.",
             hint="Names are lower-case letters, digits and dashes.",
         )
-    return _checked(_imported(first), first)
+    loaded = _imported(first)
+    return _as_authenticator(loaded, first) if first.group == DNS_GROUP else _checked(loaded, first)
 
 
 def listings() -> tuple[Listing, ...]:
     """Every installed authenticator, sorted by name; one that cannot be used has a ``problem`` instead of a summary."""
     result = []
-    for entry in sorted(_entry_points(), key=lambda entry: (entry.name, _owner(entry))):
+    for name, entry in sorted(_entry_points(), key=lambda found: (found[0], _owner(found[1]))):
         summary, problem = "", None
         challenge_types: tuple[str, ...] = ()
         try:
-            loaded = load(entry.name)
+            loaded = load(name)
             summary, challenge_types = loaded.summary, loaded.challenge_types
         except PluginError as error:
             problem = error.message
         result.append(
             Listing(
-                name=_printable(entry.name),
+                name=_printable(name),
                 distribution=_printable(entry.distribution) or "unknown",
                 version=_printable(entry.version),
                 entry_point=_printable(f"{entry.module}:{entry.attr}"),
@@ -117,11 +120,16 @@ def forget() -> None:
 
 
 @cache
-def _entry_points() -> tuple[EntryPoint, ...]:
+def _entry_points() -> tuple[tuple[str, EntryPoint], ...]:
+    """Names as users know them, each with its entry point."""
     from acmectl.plugin.installed import entry_points
 
+    found = [
+        (f"dns-{entry.name}" if entry.group == DNS_GROUP else entry.name, entry)
+        for entry in entry_points(GROUP, DNS_GROUP)
+    ]
     # One distribution may be seen twice (an editable install beside its source tree): the same words count once.
-    return tuple({(entry.name, entry.value, _owner(entry)): entry for entry in entry_points(GROUP)}.values())
+    return tuple({(name, entry.value, _owner(entry)): (name, entry) for name, entry in found}.values())
 
 
 def _owner(entry: EntryPoint) -> str:
@@ -157,21 +165,35 @@ def _imported(entry: EntryPoint) -> object:
     return loaded
 
 
+def _as_authenticator(loaded: object, entry: EntryPoint) -> type[Authenticator]:
+    from acmectl.plugin.dns import DnsProvider
+    from acmectl.plugin.dns_authenticator import authenticator_for
+
+    if not (isinstance(loaded, type) and issubclass(loaded, DnsProvider)):
+        raise _unusable(entry, "it is not derived from acmectl.plugin.dns.DnsProvider")
+    _refuse_incomplete(loaded, entry, ("summary",))
+    return authenticator_for(entry.name, loaded)
+
+
 def _checked(loaded: object, entry: EntryPoint) -> type[Authenticator]:
     from acmectl.plugin.api import Authenticator
 
     if not (isinstance(loaded, type) and issubclass(loaded, Authenticator)):
         raise _unusable(entry, "it is not derived from acmectl.plugin.api.Authenticator")
-    abstract: Sequence[str] = sorted(getattr(loaded, "__abstractmethods__", ()))
-    if abstract:
-        raise _unusable(entry, f"it does not define {', '.join(abstract)}")
-    missing = [name for name in ("summary", "challenge_types") if not getattr(loaded, name, None)]
-    if missing:
-        raise _unusable(entry, f"it does not say its {' and '.join(missing)}")
+    _refuse_incomplete(loaded, entry, ("summary", "challenge_types"))
     if loaded.name not in ("", entry.name):
         raise _unusable(entry, f"it calls itself {_printable(loaded.name)}")
     loaded.name = entry.name
     return loaded
+
+
+def _refuse_incomplete(loaded: type, entry: EntryPoint, wanted: Sequence[str]) -> None:
+    abstract: Sequence[str] = sorted(getattr(loaded, "__abstractmethods__", ()))
+    if abstract:
+        raise _unusable(entry, f"it does not define {', '.join(abstract)}")
+    missing = [name for name in wanted if not getattr(loaded, name, None)]
+    if missing:
+        raise _unusable(entry, f"it does not say its {' and '.join(missing)}")
 
 
 def _unusable(entry: EntryPoint, reason: str, hint: str | None = None) -> PluginError:

@@ -162,7 +162,7 @@ def test_a_name_that_could_not_be_a_flag_is_refused(install):
 def test_without_an_installed_acmectl_a_built_in_name_says_so():
     script = """
         from acmectl.plugin import installed, registry
-        installed.entry_points = lambda group: ()
+        installed.entry_points = lambda *groups: ()
         try:
             registry.load("webroot")
         except registry.PluginError as error:

@@ -1,0 +1,80 @@
+"""Waiting for records: by looking where that is possible, by the clock where it is not, and never as a verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from acmectl.dns.propagation import Expected, wait_until_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from acmectl.dns.propagation import Propagation
+    from acmectl.dns.zones import Place
+    from acmectl.plugin.api import Context
+    from acmectl.plugin.dns import TxtRecord
+
+_SHOWN = 3
+
+
+def wait_for(
+    placed: Sequence[tuple[TxtRecord, Place]], context: Context, *, fixed: float | None, unseen: float
+) -> None:
+    """Wait until the records can be seen. ``fixed``: seconds that the user gave; ``unseen``: where nobody can look.
+
+    Raises: Interrupted.
+    """
+    if not placed:
+        return
+    if not context.dns.check:
+        _pause(context, fixed if fixed is not None else unseen)
+        return
+    seen = [(record, place) for record, place in placed if place.servers and place.unconfirmed is None]
+    hidden = [place for _, place in placed if not place.servers or place.unconfirmed is not None]
+    started = context.clock.monotonic()
+    found = wait_until_visible(
+        [
+            Expected(name=record.name, value=record.value, zone=place.zone, servers=place.servers)
+            for record, place in seen
+        ],
+        clock=context.clock,
+        interrupts=context.interrupts,
+        timeout=fixed if fixed is not None else context.dns.timeout,
+        progress=context.progress,
+    )
+    _tell(found, context)
+    blocked = sorted({*found.blocked, *(place.zone for place in hidden)})
+    if blocked:
+        patience = fixed if fixed is not None else unseen
+        left = max(0.0, patience - (context.clock.monotonic() - started))
+        context.warn(
+            f"The name servers of {_few(blocked)} cannot be asked from here (port 53 may be closed to the outside), so "
+            f"nobody looks whether the records are there; waiting {left:.0f} seconds instead. "
+            "--no-dns-propagation-check does so without a try, --dns-propagation-seconds says how long."
+        )
+        _pause(context, left)
+
+
+def _pause(context: Context, seconds: float) -> None:
+    if seconds > 0:
+        context.progress("the records to spread", 0.0)
+        context.clock.sleep(seconds)
+
+
+def _tell(found: Propagation, context: Context) -> None:
+    if found.dead:
+        context.warn(
+            f"These name servers do not answer, so the CA may not get an answer either: {_few(map(str, found.dead))}."
+        )
+    if found.lacking and not found.blocked:
+        some = [f"{one.server} for {one.expected.name}: {one.reply.describe()}" for one in found.lacking]
+        context.warn(
+            f"After {found.seconds:.0f} seconds some name servers still do not show the record: {_few(some)}. "
+            "Going on all the same, for the CA may see it; --dns-propagation-timeout allows more time."
+        )
+
+
+def _few(items: object) -> str:
+    texts = [str(item) for item in items]  # type: ignore[attr-defined]
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
