@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.actions.csr_mode import named_csr
-from acmectl.actions.csr_stored import KEY, encoded, private_part, stored_csr
+from acmectl.actions.csr_stored import KEY, encoded, private_part
 from acmectl.actions.obtain import carry_out, kept, survey
 from acmectl.actions.settle import settle_all
 from acmectl.actions.version import Target
@@ -61,7 +61,7 @@ def obtain_lineage_for_csr(services: Services, request: CsrLineageRequest, compl
         existing = _existing(services, request)
         if existing is None:
             services.lineages.check_free(request.name)
-        elif stored_csr(request.name, existing.conf.own) == csr and key_pem is None and not _due(services, request):
+        elif existing.conf.own.get(KEY) == encoded(csr) and key_pem is None and not _due(services, request):
             return kept(services, request.name)
         private_part(csr, key_pem, existing)  # a key that does not fit is an error before anything else happens
 
