@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from acmectl.cli import argv as command_line
 from acmectl.cli import group, plugin_options
 from acmectl.config import conflicts, key_types, selection, sources
-from acmectl.config.directories import default_directories
+from acmectl.config.directories import directories_here
 from acmectl.config.settings import Given, Settings, Source
 from acmectl.config.values import BadValueError, convert, nearest, shown
 from acmectl.errors import UsageError
@@ -133,7 +133,7 @@ def settings_of(parsed: Parsed) -> Settings:
     Raises: UsageError for what cannot be understood, ConfigError for what cannot be done, PluginError.
     """
     environ = os.environ
-    directories = default_directories(environ, uid=os.geteuid(), home=_home(environ))
+    directories = directories_here(environ)
     table, files, paths = _files(parsed, environ, directories)
     warnings = [
         f"{o.row.name if o.positive else o.row.off[0]} is ignored: {o.row.deprecated}."
@@ -141,6 +141,8 @@ def settings_of(parsed: Parsed) -> Settings:
         if o.row.deprecated is not None
     ]
     values, found, origins = _resolve(table, parsed.line.occurrences, files)
+    value = values["config_dir"]
+    directories = directories.beside(value if isinstance(value, str) else None)
     for dest, path in (
         ("config_dir", directories.config_dir),
         ("work_dir", directories.work_dir),
@@ -333,13 +335,3 @@ def _named(
             texts = value if isinstance(value, tuple) else (str(value),)
             order += [Given(dest=dest, text=text) for text in texts]
     return tuple(order)
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    home = environ.get("HOME", "")
-    if home.startswith("/"):
-        return Path(home)
-    try:
-        return Path.home()
-    except RuntimeError:
-        return Path("/")

@@ -110,6 +110,10 @@ class AccountStore:
         inherited = self._list(server, self._layout.accounts_dir(earlier))
         return AccountListing(accounts=inherited.accounts, skipped=listing.skipped + inherited.skipped)
 
+    def directory(self, server: str) -> Path:
+        """Where the accounts at a CA are kept. Raises: ConfigError when ``server`` is no URL."""
+        return self._layout.accounts_dir(server)
+
     def get(self, server: str, account: str) -> StoredAccount:
         """The account with the id ``account``, or the only one whose id starts with it.
 
