@@ -90,6 +90,25 @@ def test_the_chain_goes_to_standard_output_and_nothing_else_goes_anywhere(tiny, 
     assert traces(tiny) == before
 
 
+def test_the_commands_of_the_documentation(tiny, public_folder):
+    text = (Path(__file__).parents[2] / "docs/csr.md").read_text()
+    lines = text.partition("Coming from acme-tiny")[2].partition("```console\n")[2].partition("```")[0].splitlines()
+    *making, obtaining = [line.removeprefix("$ ") for line in lines]
+    answers = public_folder / ".well-known/acme-challenge"
+    answers.mkdir(parents=True)
+    for line in making:
+        sh(tiny.cwd, line.replace(" 4096 ", " 2048 "))
+    program = " ".join(["acmectl", *tiny.ca])
+    command = obtaining.replace("acmectl", program).replace("/var/www/challenges", str(answers))
+    environ = tiny.environ({"PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"})
+    done = subprocess.run(["sh", "-c", command], cwd=tiny.cwd, env=environ, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b""), done
+    assert public((tiny.cwd / "chain.pem").read_bytes()) == public_of_key(tiny.cwd)
+    assert list(answers.iterdir()) == []
+    crontab = text.partition("PATH=")[2].partition("```")[0]
+    assert obtaining.rpartition(" > ")[0] in crontab
+
+
 @pytest.mark.parametrize(("flag", "count"), [("--cert-path", 1), ("--chain-path", 1)])
 def test_certificate_or_chain_alone_on_standard_output(tiny, flag, count):
     done = tiny.tiny("--agree-tos", flag, "-", "--fullchain-path", "full.pem").ok()

@@ -1,13 +1,13 @@
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from acmectl.errors import ConfigError
 from acmectl.identifiers import Identifier, parse_any
-from acmectl.pki.csr import make_csr, read_csr
+from acmectl.pki.csr import is_in_place_of_key, make_csr, read_csr, spki_beside
 from acmectl.pki.keys import KeySpec, generate_key, public_bytes_of
 
 KEY = generate_key(KeySpec.ecdsa())
@@ -20,7 +20,7 @@ def request(names=(), common=None, key=None, **extensions):
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(list(names)), critical=False)
-    return builder.sign(key, hashes.SHA256())
+    return builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
 
 
 def test_a_csr_has_no_subject_and_names_dns_before_ip():
@@ -131,3 +131,32 @@ def test_a_csr_with_a_wrong_signature_is_refused():
 def test_what_is_no_csr_is_said_plainly(data, message):
     with pytest.raises(ConfigError, match=message):
         read_csr(data)
+
+
+def test_the_kind_of_key_is_told():
+    name = x509.DNSName("a.example")
+    keys = {
+        "RSA 2048": rsa.generate_private_key(65537, 2048),
+        "ECDSA secp384r1": ec.generate_private_key(ec.SECP384R1()),
+        "None": ec.generate_private_key(ec.SECP256K1()),
+    }
+    for kind, key in keys.items():
+        assert str(read_csr(request([name], key=key).public_bytes(Encoding.DER)).key) == kind
+    assert read_csr(request([name], key=ed25519.Ed25519PrivateKey.generate()).public_bytes(Encoding.DER)).key is None
+
+
+@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 1024), dsa.generate_private_key(1024)])
+def test_a_key_that_no_ca_takes_is_refused(key):
+    with pytest.raises(ConfigError, match="1024 bits|DSA"):
+        read_csr(request([x509.DNSName("a.example")], key=key).public_bytes(Encoding.DER))
+
+
+def test_a_csr_stands_in_place_of_a_key_that_is_kept_elsewhere():
+    csr = read_csr(make_csr(KEY, NAMES))
+    text = csr.in_place_of_key()
+    assert is_in_place_of_key(text)
+    assert read_csr(text) == csr
+    assert spki_beside(text) == spki_beside(KEY) == csr.spki
+    # A key counts, whatever else is in the file.
+    assert not is_in_place_of_key(KEY)
+    assert not is_in_place_of_key(KEY + text)
