@@ -147,7 +147,7 @@ def test_the_kind_of_key_is_told():
 
 @pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 1024), dsa.generate_private_key(1024)])
 def test_a_key_that_no_ca_takes_is_refused(key):
-    with pytest.raises(ConfigError, match="1024 bits|DSA"):
+    with pytest.raises(ConfigError, match=r"1024 bits|DSA"):
         read_csr(request([x509.DNSName("a.example")], key=key).public_bytes(Encoding.DER))
 
 
