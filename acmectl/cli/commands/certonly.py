@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.obtain import Obtained, Outcome, obtain
 from acmectl.cli.kept import Carried, carried
 from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, validate_hooks, wanted_of
@@ -31,9 +32,7 @@ def run(app: App) -> ExitCode:
     def complete(conf: RenewalConf | None, identifiers: tuple[Identifier, ...]) -> CertificateRequest:
         nonlocal taken
         if conf is not None:
-            taken = carried(app.settings, conf, reset=RESET_BY_CERTONLY)
-            for sentence in taken.sentences():
-                app.console.status(sentence)
+            taken = taken_over(app, conf, with_csr=CSR in conf.own)
         return certificate_request(app, conf, identifiers)
 
     done = obtain(services, wanted, complete)
@@ -41,6 +40,14 @@ def run(app: App) -> ExitCode:
     options = {"kept_options": list(taken.kept), "reset_options": list(taken.reset)}
     app.console.result("certificate", {**as_json(done), **options})
     return ExitCode.FAILED if done.hook_failures or done.owed else ExitCode.OK
+
+
+def taken_over(app: App, conf: RenewalConf, *, with_csr: bool) -> Carried:
+    """What is taken from the renewal file, once it is told. ``with_csr``: there is no key to choose anew."""
+    taken = carried(app.settings, conf, reset=() if with_csr else RESET_BY_CERTONLY)
+    for sentence in taken.sentences():
+        app.console.status(sentence)
+    return taken
 
 
 def report(app: App, done: Obtained) -> None:
@@ -85,7 +92,10 @@ def _saved(done: Obtained) -> str:
             lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")
     if done.not_after is not None:
         lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
-    lines.append("Both files stay where they are and change when the certificate is renewed.")
+    if done.key_elsewhere:
+        lines.append("The file stays where it is and changes when the certificate is renewed.")
+    else:
+        lines.append("Both files stay where they are and change when the certificate is renewed.")
     return "\n".join(lines)
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from acmectl.actions.csr_mode import CsrResult
+    from acmectl.actions.requests import CertificateRequest
     from acmectl.cli.app import App
+    from acmectl.identifiers import Identifier
+    from acmectl.storage.renewal_conf import RenewalConf
 
 _LABELS = {
     "cert": "Certificate is saved at:            ",
@@ -79,7 +82,8 @@ def _report(app: App, done: CsrResult) -> None:
 
 def _with_lineage(app: App, csr_path: Path, name: str) -> ExitCode:
     from acmectl.actions.csr_lineage import CsrLineageRequest, obtain_lineage_for_csr
-    from acmectl.cli.commands.certonly import as_json, report
+    from acmectl.cli.commands.certonly import as_json, report, taken_over
+    from acmectl.cli.kept import Carried
     from acmectl.cli.requests import validate_hooks
 
     settings = app.settings
@@ -92,10 +96,16 @@ def _with_lineage(app: App, csr_path: Path, name: str) -> ExitCode:
         force=settings.flag("force_renewal"),
         dry_run=settings.flag("dry_run"),
     )
-    services = build_services(app)
-    done = obtain_lineage_for_csr(
-        services, request, lambda conf, identifiers: certificate_request(app, conf, identifiers)
-    )
+    taken = Carried()
+
+    def complete(conf: RenewalConf | None, identifiers: tuple[Identifier, ...]) -> CertificateRequest:
+        nonlocal taken
+        if conf is not None:
+            taken = taken_over(app, conf, with_csr=True)
+        return certificate_request(app, conf, identifiers)
+
+    done = obtain_lineage_for_csr(build_services(app), request, complete)
     report(app, done)
-    app.console.result("certificate", as_json(done))
+    options = {"kept_options": list(taken.kept), "reset_options": list(taken.reset)}
+    app.console.result("certificate", {**as_json(done), **options})
     return ExitCode.FAILED if done.hook_failures or done.owed else ExitCode.OK
