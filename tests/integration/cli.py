@@ -132,11 +132,12 @@ class Acmectl:
     """Runs acmectl below ``folder``: ``config``, ``work``, ``logs``, ``home``, and ``cwd`` to run in.
 
     Every run is told the directories; those with ``server`` (all unless said otherwise) also Pebble's directory URL,
-    CA bundle and the port that it validates http-01 at.
+    CA bundle and the port that it validates http-01 at. ``prefix`` comes before the command line.
     """
 
-    def __init__(self, pebble: Pebble | None, folder: Path) -> None:
+    def __init__(self, pebble: Pebble | None, folder: Path, *, prefix: Sequence[str] = ()) -> None:
         self.pebble = pebble
+        self._command = (*prefix, PROGRAM)
         self.folder = folder
         self.config, self.work, self.logs = folder / "config", folder / "work", folder / "logs"
         self.home, self.cwd = folder / "home", folder / "cwd"
@@ -189,7 +190,7 @@ class Acmectl:
     ) -> Run:
         """Start a run and come back at once."""
         argv = [*(self.directories if directories else ()), *(self.ca if server else ()), *args]
-        run = Run(argv, [PROGRAM, *argv], env=self.environ(env), cwd=self.cwd)
+        run = Run(argv, [*self._command, *argv], env=self.environ(env), cwd=self.cwd)
         self._runs.append(run)
         return run
 
@@ -213,8 +214,8 @@ class Acmectl:
         """Start a run at a pseudo-terminal of 80 columns."""
         argv = [*self.directories, *(self.ca if server else ()), *args]
         terminal = pexpect.spawn(
-            PROGRAM,
-            argv,
+            self._command[0],
+            [*self._command[1:], *argv],
             env=self.environ({"TERM": "xterm"}),
             cwd=str(self.cwd),
             dimensions=(24, 80),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli import Acmectl
+from tests.integration.servers.dns_lab import DnsLab
 from tests.integration.servers.pebble import Pebble
 from tests.integration.servers.process import ServerProcess
 
@@ -36,6 +37,20 @@ def acmectl(pebble: Pebble, tmp_path: Path) -> Iterator[Acmectl]:
     """The program with fresh directories, for that Pebble."""
     with Acmectl(pebble, tmp_path) as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def dns_lab() -> Iterator[DnsLab]:
+    """One DNS world for all tests of a process; see servers/dns_lab.py."""
+    with DnsLab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def dns_pebble(dns_lab: DnsLab) -> Iterator[Pebble]:
+    """A Pebble in that world: it validates what the servers there say."""
+    with dns_lab.pebble() as server:
+        yield server
 
 
 @pytest.hookimpl(tryfirst=True)
