@@ -27,7 +27,10 @@ _SHOWN_SEGMENT = 24
 
 def plain_text(text: str, limit: int = MAX_TEXT) -> str:
     """``text`` on one line of at most ``limit`` characters, without those that could steer a terminal."""
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 2]).split())
+    text = text[: limit * 2]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    clean = " ".join(text.split())
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 

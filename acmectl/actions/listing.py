@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.csr_stored import KEY as CSR
@@ -10,19 +11,18 @@ from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.errors import AcmectlError, ConfigError
 from acmectl.pki.summary import looks_whole, summary
-from acmectl.storage.lineage import BrokenLineage
+from acmectl.storage.lineage import REVOKED, BrokenLineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from acmectl.identifiers import Identifier
     from acmectl.storage.lineage import Lineage
     from acmectl.storage.lineages import LineageStore
+    from acmectl.storage.places import Places
 
-REVOKED = "revoked"
-"""The key in the section ``[acmectl]``: when this program revoked the certificate."""
+__all__ = ["REVOKED", "ListedCertificate", "Listing", "list_certificates"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class ListedCertificate:
     """One lineage that can be used. Times are aware UTC; ``flags`` are TEST_CERT, EXPIRED, REVOKED.
 
     ``owed`` are deploy hooks that have not succeeded yet; ``pinned`` the version that a rollback keeps live.
-    ``key_elsewhere``: it is made from a stored CSR, and ``privkey_path`` holds that instead of a key.
+    ``key_elsewhere``: it is made from a stored CSR, and ``path_of("privkey")`` holds that instead of a key.
     """
 
     name: str
@@ -42,13 +42,21 @@ class ListedCertificate:
     server: str | None
     authenticator: str | None
     version: int
-    live_dir: Path
-    fullchain_path: Path
-    privkey_path: Path
+    places: Places = field(repr=False)
     flags: tuple[str, ...]
     owed: tuple[str, ...] = ()
     pinned: int | None = None
     key_elsewhere: bool = False
+
+    @property
+    def live_dir(self) -> Path:
+        """The directory of the live links."""
+        return Path(self.places.live_dir)
+
+    def path_of(self, kind: str) -> str:
+        """The live link of ``kind``, as text: a long list would make thousands of Paths to show them once."""
+        path = self.places.live[kind]
+        return path if "//" not in path and "/." not in path else str(Path(path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +89,7 @@ def list_certificates(
             continue
         if isinstance(listed, BrokenLineage):
             invalid.append(listed)
-        elif wanted <= frozenset(listed.identifiers):
+        elif not wanted or wanted <= frozenset(listed.identifiers):
             certificates.append(listed)
     return Listing(certificates=tuple(certificates), invalid=tuple(invalid))
 
@@ -131,9 +139,7 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         server=server,
         authenticator=lineage.conf.text("authenticator"),
         version=lineage.version,
-        live_dir=lineage.live_dir,
-        fullchain_path=lineage.fullchain_path,
-        privkey_path=lineage.privkey_path,
+        places=lineage.places,
         flags=tuple(flags),
         owed=debt.hooks if debt is not None else (),
         pinned=lineage.pinned,

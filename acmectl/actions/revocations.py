@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.actions.listing import REVOKED
 from acmectl.errors import AcmectlError
+from acmectl.storage.lineage import REVOKED
 from acmectl.storage.revocation_cache import KnownState, LastWord, RevocationCache
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +13,19 @@ from acmectl.acme.ari import ari_certificate_id
 from acmectl.errors import AcmectlError, Interrupted, LineageDamaged
 from acmectl.events import LineageHealed
 from acmectl.pki.summary import summary
-from acmectl.storage.healing import find_remains
+from acmectl.storage.healing import find_remains, needs_healing
 from acmectl.storage.index import LineageIndex, stamp_of
-from acmectl.storage.lineage import BrokenLineage
+from acmectl.storage.lineage import PINNED, BrokenLineage, Lineage, read_conf
+from acmectl.storage.places import linked_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from acmectl.actions.services import Services
-    from acmectl.storage.lineage import Lineage
+    from acmectl.storage.renewal_conf import RenewalConf
+
+_NOT_OURS = (KeyError, TypeError, ValueError, OverflowError, OSError)
+"""What facts can raise that another version of this program, or nobody, has written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +60,19 @@ def scan(services: Services, names: list[str], *, touch: bool) -> Iterator[Snaps
     """
     index = LineageIndex(services.layout)
     remains = find_remains(services.layout)
+    in_flight = frozenset(services.pending.names())
     for name in names:
         facts = None if name in remains else index.entry(name)
         if facts is not None:
             try:
                 yield _from_facts(name, facts)
                 continue
-            except (KeyError, TypeError, ValueError):
+            except _NOT_OURS:
                 pass  # written by another version: read it anew
         try:
-            if touch:
-                for what in services.lineages.heal(name):
-                    services.observe(LineageHealed(lineage=name, what=what))
-            yield _read(services, name, index)
+            if touch and name in remains:
+                _heal(services, name)
+            yield _read(services, name, index, touch=touch, in_flight=name in in_flight)
         except Interrupted:
             raise
         except AcmectlError as error:
@@ -76,41 +81,102 @@ def scan(services: Services, names: list[str], *, touch: bool) -> Iterator[Snaps
         index.save()
 
 
-def _read(services: Services, name: str, index: LineageIndex) -> Snapshot:
-    conf_path = str(services.layout.renewal_conf(name))
-    lineage = services.lineages.get(name)
-    paths = [conf_path, str(lineage.live_dir), str(lineage.archive_dir), str(lineage.cert_path)]
+def _read(services: Services, name: str, index: LineageIndex, *, touch: bool, in_flight: bool) -> Snapshot:
+    """The lineage as it is on disk, with ``touch`` healed if need be and put into the index."""
+    try:
+        look = _look(services, name, index)
+    except AcmectlError:
+        if not touch or not _heal(services, name):
+            raise
+        look = _look(services, name, index)
+    if touch and look.lineage is not None and needs_healing(look.lineage):
+        _heal(services, name)
+        look = _look(services, name, index)
+        if in_flight:
+            # What is to become of a saved version hangs on the order, which is none of the files of the lineage.
+            return look.snapshot
+    index.put(name, look.paths, look.stamp, look.facts)
+    return look.snapshot
+
+
+def _heal(services: Services, name: str) -> bool:
+    healed = services.lineages.heal(name)
+    for what in healed:
+        services.observe(LineageHealed(lineage=name, what=what))
+    return bool(healed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What was read. ``lineage`` is None where only the renewal file had to be read.
+
+    ``stamp`` is None where what was read must not be kept.
+    """
+
+    snapshot: Snapshot
+    paths: list[str]
+    stamp: list[int] | None
+    facts: dict[str, object]
+    lineage: Lineage | None
+
+
+def _look(services: Services, name: str, index: LineageIndex) -> _Look:
+    """Read a lineage, after the stamp of its files was taken, so that no change can be missed."""
+    conf_path = f"{services.layout.config_dir}/renewal/{name}.conf"
+    begun = stamp_of([conf_path])
+    conf, places = read_conf(services.layout, name)
+    paths = [conf_path, places.live_dir, places.archive, places.live["cert"]]
     stamp = stamp_of(paths)
-    lineage = services.lineages.get(name)  # read after the stamp was taken, so that no change can be missed
-    facts = _facts(lineage)
-    index.put(name, paths, stamp, facts)
-    return _from_facts(name, facts)
+    if stamp is not None and stamp[: len(begun or ())] != begun:
+        stamp = None  # the renewal file was replaced in this very moment
+    of_conf = _facts_of_conf(conf, conf_path)
+    known = index.before(name)
+    if known is not None and stamp is not None:
+        paths_before, stamp_before, facts = known
+        if paths_before == paths and stamp_before[3:] == stamp[3:] and _same_pin(facts, conf):
+            # Only the renewal file has changed: certificate, links and versions are what they were.
+            facts = {**facts, **of_conf}
+            with suppress(*_NOT_OURS):
+                snapshot = _from_facts(name, facts)
+                return _Look(snapshot=snapshot, paths=paths, stamp=stamp, facts=facts, lineage=None)
+    lineage = Lineage(name=name, conf=conf, places=places, versions=linked_versions(places))
+    facts = {**of_conf, **_facts_of_certificate(lineage)}
+    return _Look(snapshot=_from_facts(name, facts), paths=paths, stamp=stamp, facts=facts, lineage=lineage)
 
 
-def _facts(lineage: Lineage) -> dict[str, object]:
-    conf = lineage.conf
+def _same_pin(facts: Mapping[str, object], conf: RenewalConf) -> bool:
+    own = facts.get("own")
+    return isinstance(own, Mapping) and own.get(PINNED) == conf.own.get(PINNED)
+
+
+def _facts_of_conf(conf: RenewalConf, conf_path: str) -> dict[str, object]:
     if not conf.has_params or conf.text("authenticator") is None:
-        raise LineageDamaged(f"{lineage.conf_path} does not say how the certificate is renewed (no authenticator).")
+        raise LineageDamaged(f"{conf_path} does not say how the certificate is renewed (no authenticator).")
+    before = conf.root.get("renew_before_expiry")
+    return {
+        "conf_path": conf_path,
+        "server": conf.text("server"),
+        "autorenew": (conf.text("autorenew") or "").lower() != "false",
+        "before_expiry": before if isinstance(before, str) else None,
+        "ari_stamp": conf.ari.get("ari_retry_after"),
+        "own": dict(conf.own),
+    }
+
+
+def _facts_of_certificate(lineage: Lineage) -> dict[str, object]:
     certificate = summary(lineage.read("cert"))
     cert_id = None
     if certificate.aki:
         cert_id = ari_certificate_id(certificate.aki, certificate.serial)
-    before = conf.root.get("renew_before_expiry")
     return {
-        "conf_path": str(lineage.conf_path),
-        "fullchain": str(lineage.fullchain_path),
+        "fullchain": lineage.places.live["fullchain"],
         "not_before": certificate.not_before.timestamp(),
         "not_after": certificate.not_after.timestamp(),
         "version": lineage.version,
-        "server": conf.text("server"),
-        "autorenew": (conf.text("autorenew") or "").lower() != "false",
-        "before_expiry": before if isinstance(before, str) else None,
         "cert_id": cert_id,
-        "ari_stamp": conf.ari.get("ari_retry_after"),
         "serial": f"{certificate.serial:x}",
         "crl_urls": list(certificate.crl_urls),
         "ocsp_urls": list(certificate.ocsp_urls),
-        "own": dict(conf.own),
     }
 
 

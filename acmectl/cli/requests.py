@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.actions.decide import Wanted
 from acmectl.actions.endpoint import Endpoint, parse_endpoint
 from acmectl.actions.hooks import HookCommands, validate_command
 from acmectl.actions.requests import (
     LETS_ENCRYPT,
     LETS_ENCRYPT_STAGING,
     AccountRequest,
-    AuthenticatorRequest,
     CertificateRequest,
     EabCredentials,
     KeyRequest,
     ParamValue,
 )
 from acmectl.actions.shipped_hooks import installs_nothing, reload_hook
+from acmectl.cli.plugin_options import with_plugins
+from acmectl.cli.solvers import (
+    Selection,
+    default_request,
+    dns_settings,
+    foreign_keys,
+    mixed_requests,
+    named_authenticators,
+    own_values,
+    selection_of,
+    webroots_of,
+)
 from acmectl.config.restored import restore
 from acmectl.config.values import shown
-from acmectl.config.webroots import Webroots, resolve
+from acmectl.config.webroots import resolve
 from acmectl.errors import ConfigError
 from acmectl.issuance.request import Preflight
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from acmectl.actions.decide import Wanted
     from acmectl.cli.app import App
     from acmectl.config.settings import Settings
     from acmectl.identifiers import Identifier
@@ -52,6 +59,8 @@ class Ca:
 
 def wanted_of(app: App) -> Wanted:
     """Names and switches that decide which lineage is meant."""
+    from acmectl.actions.decide import Wanted
+
     settings = app.settings
     return Wanted(
         identifiers=resolve(settings.named).identifiers,
@@ -125,16 +134,19 @@ def certificate_request(
 ) -> CertificateRequest:
     """Everything about one issuance: given now, else stored in ``conf``, else default. Raises: ConfigError."""
     settings = _over(app, conf, origin)
-    authenticator = _authenticator(app, settings)
-    webroots = _webroots(app, settings, conf, identifiers, authenticator)
-    settings = _with_webroots(settings, webroots)
+    selection = selection_of(app, settings)
+    webroots = webroots_of(app, settings, conf, identifiers, selection)
+    settings = settings.with_value(
+        "webroot_path", webroots.webroot_path, settings.source("webroot_path"), settings.origin("webroot_path")
+    )
     ca = ca_of(settings)
-    params = _params(app, settings, conf, authenticator, ca.server)
+    params = _params(app, settings, conf, selection, ca.server)
     return CertificateRequest(
         account=account_of(app, settings),
-        authenticator=AuthenticatorRequest(
-            name=authenticator, options=_plugin_options(settings, authenticator, webroots)
-        ),
+        authenticator=default_request(settings, selection, webroots),
+        mixed=mixed_requests(settings, selection, webroots),
+        dns=dns_settings(settings, selection),
+        allow_insecure_credentials=settings.flag("allow_insecure_credentials"),
         key=_key(app, settings, conf),
         hooks=HookCommands(
             pre=settings.text("pre_hook"),
@@ -145,8 +157,8 @@ def certificate_request(
             timeout=float(settings.integer("hook_timeout")),
         ),
         params=params,
-        webroot_map=webroots.webroot_map if authenticator == "webroot" else {},
-        own={**(conf.own if conf is not None else {}), **_own(app)},
+        webroot_map=webroots.webroot_map if selection.default == "webroot" else {},
+        own={**(conf.own if conf is not None else {}), **own_values(app.settings, selection, webroots)},
         must_staple=settings.flag("must_staple"),
         preferred_chain=settings.text("preferred_chain"),
         preferred_profile=settings.text("preferred_profile"),
@@ -186,11 +198,12 @@ def _endpoint(settings: Settings) -> Endpoint | None:
 
 
 def _over(app: App, conf: RenewalConf | None, origin: str) -> Settings:
+    given = with_plugins(app.settings, named_authenticators(app.settings, conf))
     if conf is None:
-        return app.settings
+        return given
     reset = RESET_BY_CERTONLY if app.settings.verb == "certonly" else ()
     params = {key: value if isinstance(value, str) else list(value) for key, value in conf.params.items()}
-    return restore(app.settings, params=params, own=conf.own, origin=origin, leave_out=reset)
+    return restore(given, params=params, own=conf.own, origin=origin, leave_out=reset)
 
 
 def _installer(settings: Settings) -> str | None:
@@ -205,82 +218,12 @@ def _installer(settings: Settings) -> str | None:
     return name
 
 
-def _authenticator(app: App, settings: Settings) -> str:
-    name = settings.text("authenticator")
-    if name is not None:
-        if settings.is_set("authenticator") and reload_hook(name) is not None:
-            raise ConfigError(
-                f"{settings.origin('authenticator')}: acmectl does not edit the configuration of {name}.",
-                hint=f"--webroot -w DIR --installer {name} proves control by a folder and reloads the server; "
-                "docs/web-servers.md shows the one location that it needs.",
-            )
-        return name
-    from acmectl.plugin import registry
-
-    if not app.prompts.interactive:
-        raise ConfigError(
-            "No authenticator was chosen.", hint="Choose one, such as --webroot -w DIR, --standalone or --manual."
-        )
-    names = registry.names()
-    return names[app.prompts.choose("How should control of the names be proved?", names, flag="--authenticator")]
-
-
-def _webroots(
-    app: App, settings: Settings, conf: RenewalConf | None, identifiers: tuple[Identifier, ...], authenticator: str
-) -> Webroots:
-    given = resolve(app.settings.named)
-    if given.webroot_path or conf is None:
-        paths, known = given.webroot_path, dict(given.webroot_map)
-    else:
-        # A map given alone speaks of its own names and of no others.
-        paths, known = tuple(conf.texts("webroot_path")), {**conf.webroot_map, **given.webroot_map}
-    wanted = {name.value for name in identifiers}
-    webroot_map = {name: path for name, path in known.items() if name in wanted}
-    asked: str | None = None
-    if authenticator == "webroot" and settings.text("challenge_dir") is None:
-        for name in sorted(wanted - webroot_map.keys()):
-            if paths:
-                webroot_map[name] = paths[-1]
-            elif app.prompts.interactive:
-                asked = webroot_map[name] = _asked_webroot(app, name, asked)
-    return Webroots(identifiers=identifiers, webroot_map=webroot_map, webroot_path=paths)
-
-
-def _asked_webroot(app: App, name: str, default: str | None) -> str:
-    """The absolute path of an existing directory, from the person, who is asked again about anything else."""
-
-    def absolute(text: str) -> str:
-        path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 - links are meant to stay
-        if not Path(path).is_dir():
-            raise ConfigError(f"{path} is not a directory.")
-        return path
-
-    question = f"Document root of {name}" + (f" (Enter: {default})" if default is not None else "")
-    return absolute(app.prompts.ask(question, default=default, flag="--webroot-path", check=absolute))
-
-
-def _with_webroots(settings: Settings, webroots: Webroots) -> Settings:
-    return settings.with_value(
-        "webroot_path", webroots.webroot_path, settings.source("webroot_path"), settings.origin("webroot_path")
-    )
-
-
-def _plugin_options(settings: Settings, authenticator: str, webroots: Webroots) -> dict[str, object]:
-    prefix = authenticator.replace("-", "_") + "_"
-    options: dict[str, object] = {}
-    for dest, row in settings.table.by_dest.items():
-        if row.plugin == authenticator:
-            options[(row.stored or row.own or dest).removeprefix(prefix)] = settings.value(dest)
-    if authenticator == "webroot":
-        options["map"] = dict(webroots.webroot_map)
-        options["path"] = list(webroots.webroot_path)
-    return options
-
-
 def _params(
-    app: App, settings: Settings, conf: RenewalConf | None, authenticator: str, server: str
+    app: App, settings: Settings, conf: RenewalConf | None, selection: Selection, server: str
 ) -> dict[str, ParamValue]:
     params: dict[str, ParamValue] = {}
+    authenticator = selection.default
+    foreign = foreign_keys(settings, selection)
     if conf is not None:
         dropped = set(RESET_BY_CERTONLY) if app.settings.verb == "certonly" else set()
         before = conf.text("authenticator")
@@ -291,7 +234,7 @@ def _params(
             if key not in dropped and not (old is not None and key.startswith(old))
         }
     for key, value in app.settings.stored().items():
-        if value is not None and key != "webroot_map":
+        if value is not None and key != "webroot_map" and key not in foreign:
             params[key] = tuple(str(one) for one in value) if isinstance(value, tuple) else str(value)
     params["server"] = server
     params["authenticator"] = authenticator
@@ -300,10 +243,6 @@ def _params(
     if authenticator == "webroot" and paths:
         params["webroot_path"] = paths
     return params
-
-
-def _own(app: App) -> Mapping[str, str | int | bool]:
-    return {key: value for key, value in app.settings.own_stored().items() if isinstance(value, str | int | bool)}
 
 
 def _key(app: App, settings: Settings, conf: RenewalConf | None) -> KeyRequest:

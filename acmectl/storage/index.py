@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _LIMIT = 1 << 28
+_TICK = 20_000_000  # nanoseconds; the kernel's clock for files moves every 10 ms at the slowest
 _SECRET = Permissions(mode=0o600)
 
 Stamp = list[int]
@@ -61,9 +63,22 @@ class LineageIndex:
         self._seen[name] = entry
         return facts
 
+    def before(self, name: str) -> tuple[list[str], Stamp, Entry] | None:
+        """Paths, stamp and facts as they were kept for ``name``, however things are now; None if there is nothing."""
+        entry = self._entries.get(name)
+        if not isinstance(entry, dict):
+            return None
+        paths, stamp, facts = entry.get("paths"), entry.get("stamp"), entry.get("facts")
+        if isinstance(paths, list) and isinstance(stamp, list) and isinstance(facts, dict):
+            return paths, stamp, facts
+        return None
+
     def put(self, name: str, paths: list[str], stamp: Stamp | None, facts: Mapping[str, object]) -> None:
-        """Keep ``facts``, which were read after ``stamp`` was taken of ``paths``."""
-        if stamp is not None:
+        """Keep ``facts``, which were read after ``stamp`` was taken of ``paths``.
+
+        Not so what changed a moment ago: it can change again without another time to show for it.
+        """
+        if stamp is not None and not any(0 <= time.time_ns() - changed < _TICK for changed in stamp[2::3]):
             self._seen[name] = {"paths": paths, "stamp": stamp, "facts": dict(facts)}
             self._changed = True
 
@@ -83,6 +98,6 @@ def stamp_of(paths: list[str]) -> Stamp | None:
         for path in paths:
             status = os.stat(path)
             stamp += (status.st_ino, status.st_size, status.st_mtime_ns)
-    except OSError:
+    except (OSError, TypeError, ValueError):
         return None
     return stamp

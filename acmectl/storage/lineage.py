@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PINNED = "pinned"
 """Key of ``[acmectl]`` in a renewal file: the version that shall stay live."""
 
+REVOKED = "revoked"
+"""Key of ``[acmectl]`` in a renewal file: when this program revoked the certificate (ISO text)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:

@@ -35,6 +35,9 @@ FILES = st.lists(
     st.one_of(
         st.builds("{} = {}\n".format, KEYS, st.lists(TOKENS, max_size=5).map("".join)),
         st.builds("[{}]\n".format, KEYS),
+        st.sampled_from(
+            ["[acmectl]\n", "[acme_renewal_info]\n", "note = 1\n", "ari_retry_after = x\n", "# a remark\n"]
+        ),
         st.builds("[[{}]]\n".format, KEYS),
         st.lists(TOKENS, max_size=6).map("".join),
     ),

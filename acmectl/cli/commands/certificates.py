@@ -65,8 +65,8 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
         f"    Key Type: {certificate.key_type}",
         f"    Identifiers: {' '.join(identifier.value for identifier in certificate.identifiers)}",
         f"    Expiry Date: {expiry} ({status(certificate, now)})",
-        f"    Certificate Path: {certificate.fullchain_path}",
-        f"    Private Key Path: {_KEY_ELSEWHERE if certificate.key_elsewhere else certificate.privkey_path}",
+        f"    Certificate Path: {certificate.path_of('fullchain')}",
+        f"    Private Key Path: {_KEY_ELSEWHERE if certificate.key_elsewhere else certificate.path_of('privkey')}",
     ]
     if certificate.pinned is not None:
         lines.append(f"    Pinned Version: {certificate.pinned}")
