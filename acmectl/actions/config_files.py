@@ -30,14 +30,16 @@ def read_config_file(path: str | Path) -> ConfigFile | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
             return None
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return ConfigFile(data=file.read(LARGEST), identity=(status.st_dev, status.st_ino))
-        except OSError:
-            return None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 class BoundedReader:
