@@ -76,7 +76,7 @@ def obtain_for_csr(
         wanted = replace(wanted, account=replace(wanted.account, not_key=csr.spki))
         if not wanted.dry_run and not request.keeps_nothing:
             settle_all(services)
-        places = {} if wanted.dry_run else _places(request)
+        places = _places(request)
         check_free(path for path in places.values() if path != STDOUT)
         return _issue(services, wanted, csr, places)
 

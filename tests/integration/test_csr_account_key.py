@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from acmectl.acme.jws import AccountKey
-from tests.integration.cli import PROGRAM, picture
+from tests.integration.cli import PROGRAM, Acmectl, picture
+from tests.integration.servers.pebble import Pebble, PebbleConfig
 from tests.integration.servers.requirements import require
 from tests.integration.servers.static import static_server
 
@@ -168,11 +169,28 @@ def test_the_account_is_registered_as_any_other_is(tiny, pebble):
     assert taken["id"] == tiny.account_dirs()[0].name
 
 
+def test_a_ca_that_binds_accounts_is_told_once(tmp_path):
+    require("openssl")
+    secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+    with Pebble(PebbleConfig(eab_keys={"kid-1": secret})) as binding, Acmectl(binding, tmp_path) as program:
+        sh(program.cwd, KEYS["pkcs8"].replace("KEY", "account.key"))
+        make_csr(program.cwd, "bound.example")
+        args = ("certonly", "-n", "--agree-tos", "--standalone", "--csr", "domain.csr", "--account-key", "account.key")
+        refused = program.run(*args, "--fullchain-path", "-", directories=False).failed()
+        assert "external account binding" in refused.errors[0]
+        bound = ("--eab-kid", "kid-1", "--eab-hmac-key", secret)
+        program.run(*args, *bound, "--fullchain-path", "-", directories=False).ok()
+        program.run(*args, "--fullchain-path", "-", directories=False).ok()
+
+
 def test_a_dry_run_leaves_nothing(tiny):
     before = traces(tiny)
     assert "dry run was successful" in tiny.tiny("--agree-tos", "--dry-run").ok().out
     assert tiny.tiny("--dry-run", "--fullchain-path", "-").ok().out == ""
     assert traces(tiny) == before
+    # What would stop the real run stops this one.
+    refused = tiny.tiny("--dry-run", "--cert-path", "account.key").failed()
+    assert "exists already" in refused.errors[0]
 
 
 def test_a_key_that_others_can_read_is_warned_of(tiny):

@@ -118,7 +118,8 @@ def test_the_same_csr_is_kept_until_it_is_due_and_another_takes_its_place(stored
     kept = stored.store().ok()
     assert "Nothing was done" in kept.out
     assert orders(pebble, before) == []
-    stored.store("--force-renewal").ok()
+    forced = stored.store("--force-renewal").ok()
+    assert "anew" not in forced.out
     assert stored.version("lin") == 2
     make_csr(stored.cwd, "a.csr.example", "c.csr.example", key=EC)
     stored.store("-d", "c.csr.example").ok()
@@ -131,6 +132,15 @@ def test_the_same_csr_is_kept_until_it_is_due_and_another_takes_its_place(stored
     stored.run("renew", "-n", "--cert-name", "lin", "--force-renewal").ok()
     assert stored.names("lin") == ["a.csr.example", "c.csr.example"]
     assert public(stored) == public_of_key(stored.cwd)
+
+
+def test_what_was_stored_and_is_not_given_again_is_kept(stored):
+    stored.store("--deploy-hook", "true", "--preferred-challenges", "http").ok()
+    told = stored.run("certonly", "-n", "--csr", "domain.csr", "--cert-name", "lin", "--force-renewal").ok().out
+    assert "Kept as they were stored: " in told
+    assert "--deploy-hook" in told
+    assert stored.params("lin")["renew_hook"] == "true"
+    assert stored.params("lin")["authenticator"] == "standalone"
 
 
 def test_other_names_need_another_csr(stored, pebble):
@@ -192,7 +202,7 @@ def test_an_account_key_of_ones_own_is_used_by_renewals_and_never_copied(stored)
 
 
 @pytest.mark.parametrize("point", ["before", "saved"])
-def test_a_killed_run_is_finished_with_the_same_csr(stored, pebble, point):
+def test_a_killed_run_is_finished_with_the_same_csr(stored, point):
     """The run dies with an order in flight; the next one goes on, and key and CSR are the same."""
     fifo = stored.folder / "ready"
     os.mkfifo(fifo)
@@ -204,7 +214,8 @@ def test_a_killed_run_is_finished_with_the_same_csr(stored, pebble, point):
     run.send(signal.SIGKILL)
     run.wait()
     fifo.unlink()
-    stored.run("renew", "-n", "--cert-name", "lin", "--force-renewal", "--deploy-hook", "true", "--standalone").ok()
+    again = ("renew", "-n", "--cert-name", "lin", "--force-renewal", "--deploy-hook", "true", "--standalone")
+    assert ("Going on with the order" in stored.run(*again).ok().out) is (point == "before")
     assert len({stored.live("lin", kind).resolve().stem.removeprefix(kind) for kind in KINDS}) == 1
     assert public(stored) == public_of_key(stored.cwd)
     assert csr_in_place_of_key(stored).public_key() == stored.certificate("lin").public_key()
