@@ -87,6 +87,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
         lambda text: f"# renew_before_expiry = 30 days\n{text}",
         "# renew_before_expiry = 30 days",
     ),
+    "an unknown option": (param("colour_of = blue"), "colour_of = blue"),
     "no key type": (without("key_type"), "key_type = rsa"),
     "options that are None": (param("pre_hook = None\nuser_agent = None\ninstaller = None\nrsa_key_size = None"), ""),
     "an empty list": (param("pref_challs = ,"), ""),
@@ -261,7 +262,15 @@ def incomplete(acmectl: Acmectl) -> None:
     (acmectl.config / "archive" / NAME / "fullchain2.pem").unlink()
 
 
-STATES = (nothing_switched, half_noted, half_switched, all_switched, half_forgotten, pending, incomplete)
+def switched_to_incomplete(acmectl: Acmectl) -> None:
+    all_switched(acmectl)
+    incomplete(acmectl)
+
+
+STATES = (
+    *(nothing_switched, half_noted, half_switched, all_switched, half_forgotten),
+    *(pending, incomplete, switched_to_incomplete),
+)
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
