@@ -168,13 +168,9 @@ def _is_on(machine: Machine, unit: str) -> bool:
     masks = (machine.root / directory / unit for directory in _UNIT_DIRS[:2])
     if any(mask.is_symlink() and os.readlink(mask) == os.devnull for mask in masks):  # noqa: PTH115
         return False
-    wants = (link for directory in _UNIT_DIRS for link in (machine.root / directory).glob(f"*.wants/{glob_safe(unit)}"))
-    return next(wants, None) is not None
-
-
-def glob_safe(name: str) -> str:
-    """``name`` for a pattern that fits it alone."""
-    return re.sub(r"([*?\[])", r"[\1]", name)
+    # Not whether the link leads somewhere, for its path is one of the machine's own.
+    wants = (folder for directory in _UNIT_DIRS for folder in (machine.root / directory).glob("*.wants"))
+    return any(os.path.lexists(folder / unit) for folder in wants)
 
 
 def _tables(machine: Machine) -> Iterator[CertbotTimer]:
