@@ -90,6 +90,8 @@ def _examples(row: OptionRow) -> list[tuple[str, str]]:
     if row.choices and row.default is None:
         return [(name, row.choices[0]) for name in on]
     value = row.default if row.default not in (None, "") else row.metavar or row.destination.upper()
+    if row.kind in ("int", "duration") and row.default is None:
+        value = 60
     return [(name, str(value)) for name in on]
 
 

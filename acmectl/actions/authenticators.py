@@ -2,33 +2,99 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from acmectl.events import Notice
+from acmectl.actions.web import Web
+from acmectl.events import Notice, Waiting
 from acmectl.issuance.request import NamedAuthenticator
-from acmectl.plugin.api import ChallengeTask, Context
+from acmectl.plugin.api import ChallengeTask, Context, DnsSettings
+from acmectl.storage.credentials import CredentialsFiles
+from acmectl.storage.dns_records import DnsRecordStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from acmectl.actions.requests import CertificateRequest
+    from acmectl.actions.requests import AuthenticatorRequest, CertificateRequest, Pattern
     from acmectl.actions.services import Services
+    from acmectl.identifiers import Identifier
     from acmectl.issuance.request import BeforeRespond
 
 
-def make_authenticator(services: Services, request: CertificateRequest) -> NamedAuthenticator:
-    """An instance of the authenticator that was asked for. Raises: PluginError."""
-    plugin_class = services.load_authenticator(request.authenticator.name)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solvers:
+    """The authenticators of one request. Called with an identifier, gives the one that answers for it."""
+
+    default: NamedAuthenticator
+    mixed: tuple[tuple[Pattern, NamedAuthenticator], ...] = ()
+
+    def __call__(self, identifier: Identifier) -> NamedAuthenticator:
+        return next((solver for pattern, solver in self.mixed if pattern.fits(identifier.value)), self.default)
+
+    def check(self, identifiers: Sequence[Identifier], *, shared_only: bool = False) -> None:
+        """Have each look at its own identifiers. ``shared_only`` leaves out those that are exclusive.
+
+        Raises: PluginError.
+        """
+        for solver, own in self._with_work(identifiers):
+            if not (shared_only and solver.plugin.exclusive):
+                solver.plugin.check(own)
+
+    def _with_work(self, identifiers: Sequence[Identifier]) -> list[tuple[NamedAuthenticator, list[Identifier]]]:
+        found: dict[int, tuple[NamedAuthenticator, list[Identifier]]] = {}
+        for identifier in identifiers:
+            solver = self(identifier)
+            found.setdefault(id(solver), (solver, []))[1].append(identifier)
+        return list(found.values())
+
+
+def make_authenticators(services: Services, request: CertificateRequest) -> Solvers:
+    """Instances of the authenticators that were asked for. Raises: PluginError."""
+    credentials = CredentialsFiles(services.environ, allow_insecure=request.allow_insecure_credentials)
+    made: dict[str, NamedAuthenticator] = {}
+
+    def solver(wanted: AuthenticatorRequest) -> NamedAuthenticator:
+        # Two choices of the same authenticator with the same options share one instance, and its batches.
+        key = f"{wanted.name} {sorted((name, str(value)) for name, value in wanted.options.items())}"
+        if key not in made:
+            made[key] = make_authenticator(services, wanted, dns=request.dns, credentials=credentials)
+        return made[key]
+
+    return Solvers(
+        default=solver(request.authenticator),
+        mixed=tuple((one.pattern, solver(one.authenticator)) for one in request.mixed),
+    )
+
+
+def make_authenticator(
+    services: Services, wanted: AuthenticatorRequest, *, dns: DnsSettings | None, credentials: CredentialsFiles
+) -> NamedAuthenticator:
+    """An instance of one authenticator. Raises: PluginError."""
+    plugin_class = services.load_authenticator(wanted.name)
     context = Context(
         clock=services.clock,
         interrupts=services.interrupts,
         terminal=services.person,
         run_hook=services.hooks,
         warn=lambda text: services.observe(Notice(text=text, level="warning")),
+        http=Web(services.interrupts),
+        credentials=credentials,
+        records=DnsRecordStore(services.layout).journal(wanted.name, _plain(wanted.options)),
+        dns=dns or DnsSettings(),
+        progress=lambda what, seconds: services.observe(Waiting(what=what, seconds=seconds)),
+        keep_secret=services.keep_secret,
     )
-    return NamedAuthenticator(
-        name=request.authenticator.name, plugin=plugin_class(request.authenticator.options, context)
-    )
+    return NamedAuthenticator(name=wanted.name, plugin=plugin_class(wanted.options, context))
+
+
+def _plain(options: object) -> dict[str, object]:
+    """Options that a file can hold, to make the same authenticator again."""
+    pairs = options.items() if hasattr(options, "items") else ()
+    return {
+        str(name): value
+        for name, value in pairs
+        if value is None or isinstance(value, str | int | bool | float | list | tuple | dict)
+    }
 
 
 def pause_for_debugging(services: Services) -> BeforeRespond:
@@ -39,7 +105,7 @@ def pause_for_debugging(services: Services) -> BeforeRespond:
         for task in tasks:
             if task.type == "http-01":
                 lines += [task.http_url, task.http_body.decode("ascii")]
-            elif task.type == "dns-01":
+            elif task.type.startswith("dns-"):
                 lines += [task.record_name, task.record_value]
         services.person.say("\n".join(lines))
         if services.person.interactive:

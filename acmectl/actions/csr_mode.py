@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import open_account
-from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
+from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
 from acmectl.actions.settle import settle_all
 from acmectl.actions.version import checked_chain, choose_profile
 from acmectl.errors import ConfigError, UsageError
@@ -99,8 +99,8 @@ def named_csr(path: Path, identifiers: tuple[Identifier, ...]) -> CsrInfo:
 
 
 def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places: dict[str, Path]) -> CsrResult:
-    solver = make_authenticator(services, wanted)
-    solver.plugin.check(csr.identifiers)
+    solvers = make_authenticators(services, wanted)
+    solvers.check(csr.identifiers)
     account = open_account(services, wanted.account)
     verb = "simulate-request" if wanted.dry_run else "request"
     services.observe(IssuanceStarted(verb=verb, lineage="", identifiers=csr.identifiers))
@@ -113,7 +113,7 @@ def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places:
             preferred_challenges=wanted.preferred_challenges,
             alternates=wanted.preferred_chain is not None,
         ),
-        lambda _identifier: solver,
+        solvers,
         policy=IssuancePolicy(
             timeout=wanted.issuance_timeout,
             preflight=wanted.preflight,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions import ledger as deploy_ledger
 from acmectl.actions.accounts import open_account
-from acmectl.actions.authenticators import make_authenticator
+from acmectl.actions.authenticators import make_authenticators
 from acmectl.actions.csr_stored import key_is_elsewhere, refuse_other_names
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
 from acmectl.actions.due import parse_before_expiry, renewal_due
 from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
+from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.renewable import refuse_certbots_plugin
 from acmectl.actions.settle import settle_all
@@ -101,10 +102,8 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
     refuse_test_over_real(target, request)
     refuse_other_names(target.name, target.identifiers, request)
     refuse_certbots_plugin(services, target.existing, target.identifiers, request)
-    solver = make_authenticator(services, request)
-    if not solver.plugin.exclusive:
-        # What has a port or a person to itself is checked after the pre hooks, which may have to make room for it.
-        solver.plugin.check(target.identifiers)
+    # What has a port or a person to itself is checked after the pre hooks, which may have to make room for it.
+    make_authenticators(services, request).check(target.identifiers, shared_only=True)
     account = open_account(services, request.account)
     request = with_account(request, account.stored.id)
     session = HookSession(services.hooks, services.layout.hooks_dir)
@@ -232,7 +231,7 @@ def _heal(services: Services, names: list[str]) -> bool:
 def survey(services: Services) -> list[Known]:
     """All lineages that can be read, as the decision needs them."""
     now = services.clock.now()
-    in_flight = frozenset(services.pending.names())
+    interrupted = in_flight(services)
     found: list[Known] = []
     for lineage in services.lineages.all():
         if isinstance(lineage, BrokenLineage):
@@ -241,7 +240,7 @@ def survey(services: Services) -> list[Known]:
             certificate = summary(lineage.read("cert"))
         except StorageError:
             continue
-        due = lineage.name in in_flight or _is_due(lineage, certificate, now)
+        due = lineage.name in interrupted or _is_due(lineage, certificate, now)
         found.append(Known(name=lineage.name, identifiers=certificate.identifiers, due=due))
     return found
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from acmectl.actions.backoff import Backoff
@@ -90,11 +90,11 @@ class Renewer:
             refuse_test_over_real(target, request)
             refuse_certbots_plugin(services, lineage, identifiers, request)
             refuse_lost_webroots(services, lineage, identifiers, request)
-            plugin = services.load_authenticator(request.authenticator.name)
+            exclusive = self._exclusive_ones(request)
             account = self._account(request.account)
             request = with_account(request, account.stored.id)
             self.attempted = True
-            with self._alone(request.authenticator.name if plugin.exclusive else None):
+            with self._alone(exclusive):
                 self._session.before(request.hooks)
                 announce(services, target, request)
                 steps = owed_steps(self._session.deploy_commands(request.hooks), request.check_endpoint)
@@ -165,20 +165,22 @@ class Renewer:
                 self._accounts[key] = open_account(self._services, request)
             return self._accounts[key]
 
+    def _exclusive_ones(self, request: CertificateRequest) -> list[str]:
+        """Names of the authenticators that work for one lineage at a time, always in the same order."""
+        names = {request.authenticator.name, *(one.authenticator.name for one in request.mixed)}
+        return sorted(name for name in names if self._services.load_authenticator(name).exclusive)
+
     @contextmanager
-    def _alone(self, name: str | None) -> Iterator[None]:
+    def _alone(self, names: Sequence[str]) -> Iterator[None]:
         """Around what no two lineages may do at the same time. Raises: Interrupted while waiting."""
-        if name is None:
+        with ExitStack() as held:
+            for name in names:
+                with self._accounts_lock:
+                    lock = self._exclusive.setdefault(name, threading.Lock())
+                while not lock.acquire(timeout=_LOOK_UP):
+                    self._services.interrupts.check()
+                held.callback(lock.release)
             yield
-            return
-        with self._accounts_lock:
-            lock = self._exclusive.setdefault(name, threading.Lock())
-        while not lock.acquire(timeout=_LOOK_UP):
-            self._services.interrupts.check()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _note_failure(self, snapshot: Snapshot, error: AcmectlError) -> None:
         """Keep how often it has failed and when to try again; a note that cannot be kept must not hide the failure."""

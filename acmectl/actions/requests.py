@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from acmectl.issuance.request import DEFAULT_TIMEOUT, Preflight
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from acmectl.actions.hooks import HookCommands
     from acmectl.identifiers import Identifier
     from acmectl.pki.keys import KeySpec
+    from acmectl.plugin.api import DnsSettings
     from acmectl.storage.renewal_conf import JsonValue, RenewalConf
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
@@ -64,6 +65,14 @@ class KeyRequest:
     new_key: bool = False
 
 
+class Pattern(Protocol):
+    """Some of the identifiers."""
+
+    def fits(self, identifier: str) -> bool:
+        """True when ``identifier`` is one of them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatorRequest:
     """The authenticator by name and its options, keyed as in a renewal file without the plugin's prefix."""
@@ -73,8 +82,18 @@ class AuthenticatorRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MixedAuthenticator:
+    """An authenticator for the names that ``pattern`` fits (config.mixing)."""
+
+    pattern: Pattern
+    authenticator: AuthenticatorRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRequest:
     """Everything about one issuance except the identifiers and the lineage.
+
+    ``authenticator`` answers for all names that none of ``mixed`` fits; the first of those that fits counts.
 
     ``finalize`` is False for a dry run against a CA that would issue for real. ``params`` is what ``[renewalparams]``
     will hold; ``own`` what the section ``[acmectl]`` will. ``csr_key`` is the private key (PEM) of the CSR in ``own``,
@@ -86,6 +105,9 @@ class CertificateRequest:
     key: KeyRequest
     hooks: HookCommands
     params: Mapping[str, ParamValue]
+    mixed: tuple[MixedAuthenticator, ...] = ()
+    dns: DnsSettings | None = None
+    allow_insecure_credentials: bool = False
     webroot_map: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, JsonValue] = field(default_factory=dict)
     must_staple: bool = False

@@ -67,6 +67,7 @@ LoadAuthenticator = Callable[[str], "type[Authenticator]"]
 class Services:
     """What the actions work with.
 
+    ``keep_secret`` is given texts that no log may show.
     ``tree_options`` are the words that name this tree in a command that is shown, where it is not the default one.
     """
 
@@ -84,3 +85,4 @@ class Services:
     load_authenticator: LoadAuthenticator
     environ: Mapping[str, str] = field(repr=False)
     tree_options: tuple[str, ...] = ()
+    keep_secret: Callable[[str], None] = lambda _text: None

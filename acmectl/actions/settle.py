@@ -1,7 +1,8 @@
-"""The door to unfinished account key changes: cheap where there are none, which is nearly always."""
+"""The door to what killed runs have left to others, accounts' keys and DNS records: cheap where there is nothing."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, Interrupted
@@ -28,10 +29,14 @@ def settle(services: Services, server: str) -> list[KeyChanged]:
 
 
 def settle_all(services: Services) -> None:
-    """As ``settle`` for every CA; what fails becomes a warning, for it must not stop what is done elsewhere.
+    """As ``settle`` for every CA, and DNS records are taken away; what fails becomes a warning and stops nothing else.
 
     An account whose key is still in question then is refused when it is chosen.
     """
+    if os.path.isdir(services.layout.dns_records) and os.listdir(services.layout.dns_records):  # noqa: PTH112, PTH208
+        from acmectl.actions.dns_leftovers import take_away_left
+
+        take_away_left(services)
     begun = RolloverStore(services.layout).pending()
     if not begun:
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from acmectl.acme.ari import ari_certificate_id
 from acmectl.acme.problem import Problem
 from acmectl.actions import ledger
-from acmectl.actions.authenticators import make_authenticator, pause_for_debugging
+from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
 from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.csr_stored import private_part, stored_csr
 from acmectl.actions.journal import Draft, PendingJournal, forget_failed_order
@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from acmectl.actions.accounts import OpenAccount
+    from acmectl.actions.authenticators import Solvers
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
     from acmectl.identifiers import Identifier
-    from acmectl.issuance.request import NamedAuthenticator, OrderJournal
+    from acmectl.issuance.request import OrderJournal
     from acmectl.pki.chain import IssuedChain
     from acmectl.pki.keys import KeySpec
     from acmectl.storage.lineage import Lineage
@@ -97,14 +98,14 @@ def issue_version(
     ``deploy_hooks`` are noted as owed before the version goes live.
     """
     target = replace(target, deploy_hooks=deploy_hooks)
-    solver = make_authenticator(services, request)
+    solvers = make_authenticators(services, request)
     profile = choose_profile(services, account, request)
     identifiers = target.identifiers
     while True:
-        solver.plugin.check(identifiers)
+        solvers.check(identifiers)
         attempt = replace(target, identifiers=identifiers)
         try:
-            made = _attempt(services, account, attempt, request, profile=profile, solver=solver)
+            made = _attempt(services, account, attempt, request, profile=profile, solvers=solvers)
         except (AuthorizationFailed, ServerProblem) as error:
             forget_failed_order(services, target.name, request)
             failed = _failed_identifiers(error)
@@ -129,7 +130,7 @@ def _attempt(
     request: CertificateRequest,
     *,
     profile: str | None,
-    solver: NamedAuthenticator,
+    solvers: Solvers,
 ) -> NewVersion:
     draft = _draft(services, account, target, request, profile)
     if draft.resume is not None and (saved := _adopt(services, target, request, draft, draft.resume)) is not None:
@@ -152,7 +153,7 @@ def _attempt(
             alternates=request.preferred_chain is not None,
             resume_order=draft.resume.order.order_url if draft.resume is not None else None,
         ),
-        lambda _identifier: solver,
+        solvers,
         policy=IssuancePolicy(
             timeout=request.issuance_timeout,
             preflight=request.preflight,

@@ -20,6 +20,7 @@ TOPICS = {
     "webroot": ("webroot", "Answers are files in the document root of a web server that runs already."),
     "standalone": ("standalone", "Answers are given by a web server of acmectl's own, on port 80."),
     "manual": ("manual", "Answers are put in place by you, or by hooks of yours."),
+    "dns": ("DNS", "What all authenticators that work by DNS records have in common."),
     "hooks": ("Hooks", "Commands of yours that run before and after."),
     "account": ("Account", "The account at the CA."),
     "automation": ("Automation", "For scripts and timers."),

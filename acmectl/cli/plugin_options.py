@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from acmectl.config.options import OptionRow
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from acmectl.config.options import Kind, OptionTable, Value
+    from acmectl.config.settings import Settings
     from acmectl.plugin.api import Option
 
 _KINDS: dict[str, Kind] = {"text": "text", "integer": "int", "flag": "flag", "path": "path", "list": "list"}
@@ -29,6 +32,21 @@ def extended(table: OptionTable, words: Iterable[str]) -> OptionTable:
         if any(word in (name, f"--{name}") or word.startswith(f"--{name}-") for word in given):
             table = table.extended(rows_of(name, registry.load(name).options))
     return table
+
+
+def with_plugins(settings: Settings, names: Iterable[str]) -> Settings:
+    """Settings that know the options of the installed plugins ``names``, with their defaults where nothing was given.
+
+    A name that no plugin has is left to whoever needs the plugin. Raises: PluginError when one cannot be loaded.
+    """
+    from acmectl.plugin import registry
+
+    table = settings.table
+    for name in sorted(set(names) - set(registry.BUILT_IN)):
+        if name in registry.names():
+            table = table.extended(rows_of(name, registry.load(name).options))
+    new = {dest: row.default for dest, row in table.by_dest.items() if dest not in settings.values}
+    return replace(settings, table=table, values=MappingProxyType({**new, **settings.values})) if new else settings
 
 
 def rows_of(plugin: str, options: Iterable[Option]) -> tuple[OptionRow, ...]:

@@ -68,6 +68,7 @@ def build_services(app: App, *, writes: bool = True) -> Services:
         hooks=hooks,
         lock=lambda: StoreLocks(layout, timeout=float(settings.integer("lock_timeout")), clock=app.clock),
         load_authenticator=registry.load,
+        keep_secret=app.log.redaction.add,
         environ=app.environ,
         tree_options=tree_options(settings),
     )

@@ -192,8 +192,7 @@ class OptionTable:
 
 def table() -> OptionTable:
     """The built-in options."""
-    from acmectl.config import rows_account, rows_certificate, rows_challenges, rows_general, rows_plugins
+    from acmectl.config import rows_account, rows_certificate, rows_challenges, rows_dns, rows_general, rows_plugins
 
-    return OptionTable(
-        rows_certificate.ROWS + rows_general.ROWS + rows_challenges.ROWS + rows_account.ROWS + rows_plugins.ROWS
-    )
+    parts = (rows_certificate, rows_general, rows_challenges, rows_dns, rows_account, rows_plugins)
+    return OptionTable(tuple(row for part in parts for row in part.ROWS))

@@ -46,6 +46,8 @@ def restore(
             value = _typed(row, params[row.stored], row.stored, origin)
         elif row.own is not None and row.own in own:
             value = _typed(row, _as_text(own[row.own]), row.own, origin)
+        elif row.plugin is not None and row.stored is not None and row.stored in own:
+            value = _typed(row, _as_text(own[row.stored]), row.stored, origin)
         else:
             continue
         if value is not None:

@@ -133,6 +133,7 @@ class Authorizer:
             type=chosen.type,
             token=check_token(chosen.token),
             key_authorization=key_authorization(chosen.token, self.client.key),
+            account_url=self.client.account_url or "",
             alpn_builder=_alpn_certificate,
         )
         return _Job(task=task, challenge=chosen, authorization_url=authorization.url, solver=solver)

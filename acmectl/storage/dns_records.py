@@ -39,7 +39,7 @@ class DnsRecordStore:
     """The journals of all authenticators."""
 
     def __init__(self, layout: Layout) -> None:
-        self._folder = layout.work_dir / "dns-records"
+        self._folder = layout.dns_records
 
     def journal(self, authenticator: str, options: Mapping[str, object]) -> DnsRecordJournal:
         """A journal for one authenticator of this run; it has a file as long as there are records."""

@@ -58,6 +58,11 @@ class Layout:
         """Directory of the directory hooks."""
         return self.config_dir / "renewal-hooks"
 
+    @property
+    def dns_records(self) -> Path:
+        """Directory of notes about TXT records that have to be taken away."""
+        return self.work_dir / "dns-records"
+
     def hooks_dir(self, when: str) -> Path:
         """Directory of the hooks that run at ``when``: pre, deploy or post."""
         return self.hooks_root / when
