@@ -22,7 +22,9 @@ from typing import ClassVar
 
 from acmectl.plugin.api import Context, Option, PluginError
 
-__all__ = ["Credential", "DnsProvider", "TxtRecord"]
+__all__ = ["Credential", "DnsProvider", "RecordsFailed", "TxtRecord"]
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,17 @@ class Credential:
     required: bool = True
     secret: bool = True
     example: str = ""
+
+
+class RecordsFailed(PluginError):
+    """Some records could not be changed, and all others that were asked for are. ``failed``: why, for each."""
+
+    def __init__(self, failed: Mapping[TxtRecord, PluginError]) -> None:
+        why = {error.message: error for error in failed.values()}
+        more = f" And {len(why) - _SHOWN} more such problems." if len(why) > _SHOWN else ""
+        hint = next((error.hint for error in why.values() if error.hint), None)
+        super().__init__(" ".join(list(why)[:_SHOWN]) + more, hint=hint)
+        self.failed = dict(failed)
 
 
 class DnsProvider(ABC):
@@ -103,7 +116,7 @@ class DnsProvider(ABC):
         """Take this one value away. One that is not there is no error. Raises: PluginError."""
 
     def commit(self) -> None:  # noqa: B027 - most send each change at once
-        """Send what was collected. Raises: PluginError."""
+        """Send what was collected. Raises: RecordsFailed when some records could not be changed, PluginError."""
 
     def credential(self, name: str) -> str:
         """A value of the credentials file. Raises: PluginError when it has none."""

@@ -15,7 +15,7 @@ from acmectl.errors import (
     PluginError,
 )
 from acmectl.plugin.api import Authenticator, Option, OptionKind, RecordNote
-from acmectl.plugin.dns import DnsProvider, TxtRecord
+from acmectl.plugin.dns import DnsProvider, RecordsFailed, TxtRecord
 from acmectl.plugin.dns_wait import wait_for
 from acmectl.workers import run_each
 
@@ -49,7 +49,7 @@ class DnsAuthenticator(Authenticator):
         self._made: DnsProvider | None = None
         self._finder: ZoneFinder | None = None
         self._placed: dict[tuple[str, str], _Placed] = {}
-        self._homeless: set[str] = set()
+        self._seen: set[str] = set()
 
     def check(self, identifiers: Sequence[Identifier]) -> None:
         """Read the credentials, so that what is wrong with them is known before the order. Raises: PluginError."""
@@ -65,13 +65,13 @@ class DnsAuthenticator(Authenticator):
     def present(self, tasks: Sequence[ChallengeTask]) -> None:
         """Add a record for each task. Raises: AuthorizationFailed for names that have no place; PluginError."""
         provider = self._provider()
+        self._seen.update(task.record_value for task in tasks)
         places = {name: self._as_the_provider_knows_it(place, name) for name, place in self._places(tasks).items()}
         failures: list[AuthorizationFailure] = []
         todo: list[tuple[ChallengeTask, TxtRecord]] = []
         for task in tasks:
             place = places[task.record_name]
             if isinstance(place, AcmectlError):
-                self._homeless.add(task.record_name)
                 failures.append(_failure(task, self.name, place))
                 continue
             record = TxtRecord(name=place.name, value=task.record_value, zone=place.zone, ttl=provider.ttl)
@@ -86,10 +86,17 @@ class DnsAuthenticator(Authenticator):
                 raise
             except AcmectlError as error:
                 failures.append(_failure(task, self.name, error))
-        if todo:
-            provider.commit()
+        try:
+            if todo:
+                provider.commit()
+        except RecordsFailed as error:
+            failures += [
+                _failure(task, self.name, error.failed[record]) for task, record in todo if record in error.failed
+            ]
+            if not failures:
+                raise
         if failures:
-            raise AuthorizationFailed(tuple(failures))
+            raise _all_in_all(failures, len(tasks))
 
     def wait(self, tasks: Sequence[ChallengeTask]) -> None:
         """Look at the name servers until all have the records, or the patience is over. Raises: Interrupted."""
@@ -106,10 +113,10 @@ class DnsAuthenticator(Authenticator):
 
     def clean_up(self, tasks: Sequence[ChallengeTask]) -> None:
         """Take the records of ``tasks`` away, those of an earlier process too. Raises: PluginError for the first."""
-        unknown = [task for task in tasks if task.record_name not in self._homeless and not self._records_of(task)]
         gone = [record for task in tasks for record in self._records_of(task)]
-        for task in unknown:
-            place = self._places([task])[task.record_name]
+        # What ``present`` has seen and did not note was never added, so there is nothing to look for.
+        for task in [task for task in tasks if task.record_value not in self._seen]:
+            place = self._as_the_provider_knows_it(self._places([task])[task.record_name], task.record_name)
             if not isinstance(place, AcmectlError):
                 gone.append(TxtRecord(name=place.name, value=task.record_value, zone=place.zone))
         self.take_away(list({(record.name, record.value): record for record in gone}.values()))
@@ -119,21 +126,24 @@ class DnsAuthenticator(Authenticator):
         if not records:
             return
         provider = self._provider()
-        first: AcmectlError | None = None
-        removed: list[TxtRecord] = []
+        failed: dict[TxtRecord, AcmectlError] = {}
         for record in records:
             try:
                 provider.remove(record)
             except AcmectlError as error:
-                first = first or error
-            else:
-                removed.append(record)
-        provider.commit()
+                failed[record] = error
+        stays: AcmectlError | None = next(iter(failed.values()), None)
+        try:
+            provider.commit()
+        except RecordsFailed as error:
+            failed.update(error.failed)
+            stays = stays or error
+        removed = [record for record in records if record not in failed]
         self.context.records.forget([_note(record) for record in removed])
         for record in removed:
             self._placed.pop((record.name, record.value), None)
-        if first is not None:
-            raise first
+        if stays is not None:
+            raise stays
 
     def failure_hint(self, task: ChallengeTask) -> str | None:
         """Where the record was put, and how to look at it."""
@@ -254,3 +264,12 @@ def _failure(task: ChallengeTask, authenticator: str, error: AcmectlError) -> Au
         authenticator=authenticator,
         hint=error.hint,
     )
+
+
+def _all_in_all(failures: Sequence[AuthorizationFailure], tasks: int) -> AcmectlError:
+    """One error where nothing could be done for one reason; otherwise one for each name."""
+    reasons = {(failure.reason, failure.hint) for failure in failures}
+    if len(failures) == tasks and len(reasons) == 1:
+        ((reason, hint),) = reasons
+        return PluginError(reason, hint=hint)
+    return AuthorizationFailed(tuple(failures))
