@@ -211,7 +211,7 @@ def unregister(services: Services, request: AccountRequest) -> StoredAccount:
         settle(services, request.server)
         stored = existing_account(services, request)
         question = f"Deactivate the account {stored.id} at {stored.server} and delete it here? It cannot be undone."
-        if not services.person.yes_no(question, default=True):
+        if not services.person.yes_no(question, default=True, yes="Deactivate", no="Abort"):
             raise Aborted("The account was left as it is.")
         try:
             client_of(services, stored).deactivate_account()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from acmectl.actions.in_use import find_uses
-from acmectl.errors import Aborted, ConfigError
+from acmectl.errors import ConfigError
 from acmectl.events import Notice
 
 if TYPE_CHECKING:
@@ -34,14 +34,17 @@ class Deletion:
 def delete(services: Services, name: str | None, *, choose_many: ChooseMany) -> Deletion:
     """Remove the lineage ``name``, or those that are picked; what still names its files is told before.
 
-    Raises: LineageNotFound, ConfigError, Aborted, StorageError.
+    Nothing is deleted when the person says no.
+
+    Raises: LineageNotFound, ConfigError, Aborted (a question was cancelled), StorageError.
     """
     with services.lock():
         names = [name] if name is not None else _picked(services, choose_many)
         uses = tell_uses(services, names)
         what = "the certificate " + ", ".join(names)
         if not services.person.yes_no(f"Delete {what} with all its files?", default=True):
-            raise Aborted("Nothing was deleted.")
+            services.observe(Notice(text="Nothing was deleted."))
+            return Deletion(deleted=(), uses=uses)
         return Deletion(deleted=tuple(services.lineages.delete(one) for one in names), uses=uses)
 
 

@@ -24,7 +24,8 @@ class Prompts:
     """Asks, or under -n answers with the default or says which flag gives the answer. Implements plugin.api.Terminal.
 
     Every question raises: Aborted when the person cancels or the input ends, Interrupted on a signal, ConfigError when
-    nobody can be asked and there is no default. ``flag`` is what a message tells to use instead of answering.
+    nobody can be asked and there is no default. Where the input is no terminal, its end takes a default of ``choose`` and
+    ``yes_no`` as Enter does. ``flag`` is what a message tells to use instead of answering.
     """
 
     def __init__(
@@ -72,7 +73,8 @@ class Prompts:
         self._list(choices)
         tail = f" (Enter: {default + 1})" if default is not None else ""
         while True:
-            answer = self._read(f"Number from 1 to {len(choices)}, or c to cancel{tail}: ", question, flag)
+            prompt = f"Number from 1 to {len(choices)}, or c to cancel{tail}: "
+            answer = self._read(prompt, question, flag, presumed=default is not None)
             if answer in _CANCEL:
                 raise Aborted(f"Cancelled at: {_short(question)}")
             if not answer and default is not None:
@@ -132,7 +134,8 @@ class Prompts:
         shown = {True: f" (Enter: {yes})", False: f" (Enter: {no})", None: ""}[default]
         self._console.lines(question)
         while True:
-            answer = self._read(f"({yes[:1].upper()}){yes[1:]}/({no[:1].upper()}){no[1:]}{shown}: ", question, flag)
+            prompt = f"({yes[:1].upper()}){yes[1:]}/({no[:1].upper()}){no[1:]}{shown}: "
+            answer = self._read(prompt, question, flag, presumed=default is not None)
             if not answer and default is not None:
                 return default
             for word, meaning in ((yes, True), (no, False)):
@@ -149,8 +152,11 @@ class Prompts:
         hint = f"Use {flag}." if flag else "Run it at a terminal, without -n, -q and --json."
         raise ConfigError(f"This run asks nothing, but an answer is needed: {_short(question)}", hint=hint)
 
-    def _read(self, prompt: str, question: str, flag: str | None = None) -> str:
-        """One line of input without its newline, stripped."""
+    def _read(self, prompt: str, question: str, flag: str | None = None, *, presumed: bool = False) -> str:
+        """One line of input without its newline, stripped.
+
+        ``presumed``: where the input is no terminal and has ended, as under cron, that counts as Enter alone.
+        """
         stream = self._stdin if self._stdin is not None else sys.stdin
         self._console.lines(prompt, end="")
         try:
@@ -164,6 +170,9 @@ class Prompts:
             raise Aborted(f"The answer could not be read: {_short(question)}", hint=self._hint(flag)) from error
         if not line:
             self._console.lines()
+            if presumed and (stream is None or not stream.isatty()):
+                self._console.warning("Nobody is there to answer, so the default was taken; -n asks nothing.")
+                return ""
             raise Aborted(f"The input ended before this was answered: {_short(question)}", hint=self._hint(flag))
         return line.strip()
 

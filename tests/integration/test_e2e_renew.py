@@ -104,10 +104,10 @@ def test_broken_and_failing_lineages_do_not_stop_the_others(mortal):
     failing = mortal.renewal_path("b-failing.example")
     failing.write_text(re.sub(r"required_profile = .*", "required_profile = no-such", failing.read_text()))
     done = mortal.run("renew").failed()
-    assert f"{mortal.renewal_path('a-broken.example')} (parsefail)" in done.err
+    assert f"{mortal.renewal_path('a-broken.example')} (parsefail)" in done.out
     assert f"{mortal.live('b-failing.example', 'fullchain')} (failure)" in done.err
     assert f"{mortal.live('c-good.example', 'fullchain')} (success)" in done.out
-    assert f"{mortal.renewal_path('d-empty.example')} (parsefail)" in done.err
+    assert f"{mortal.renewal_path('d-empty.example')} (parsefail)" in done.out
     assert "1 renewal failure(s), 2 invalid renewal file(s)" in done.err
     assert mortal.version("c-good.example") == 2
     result = mortal.run("renew", "--json", "--dry-run", "--cert-name", "c-good.example").ok().json

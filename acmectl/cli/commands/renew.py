@@ -68,8 +68,10 @@ def summarise(console: Console, done: Renewals) -> None:
         lines = [f"All {noun}s failed:" if not succeeded else f"These {noun}s failed:"]
         console.error("\n".join([*lines, *(f"  {one.path} (failure)" for one in failed)]))
     if by_ending[Ending.PARSEFAIL]:
-        invalid = [f"  {one.path} (parsefail)\n    {one.why}" for one in by_ending[Ending.PARSEFAIL]]
-        console.error("\n".join(["These renewal files are invalid:", *invalid]))
+        for one in by_ending[Ending.PARSEFAIL]:
+            console.error(f"{one.name} is left out: {one.why}", hint=one.hint)
+        invalid = [f"  {one.path} (parsefail)" for one in by_ending[Ending.PARSEFAIL]]
+        console.status("\n".join(["These renewal files are invalid:", *invalid]))
     console.status(RULE)
     for one in done.results:
         _deploys(console, one)

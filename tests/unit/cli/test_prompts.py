@@ -34,6 +34,29 @@ def test_enter_alone_takes_the_default() -> None:
     assert prompts("\n")[0].yes_no("Sure?", default=False) is False
 
 
+def test_where_nobody_is_there_the_end_of_the_input_takes_the_default() -> None:
+    err = io.StringIO()
+    subject = Prompts(Console(out=io.StringIO(), err=err), Interrupts(), interactive=True, stdin=io.StringIO(""))
+    assert subject.yes_no("Sure?", default=True) is True
+    assert subject.yes_no("Sure?", default=False) is False
+    assert subject.choose("Which?", ["a", "b"], default=1) == 1
+    assert err.getvalue().count("the default was taken") == 3
+
+
+def test_at_a_terminal_the_end_of_the_input_is_no_answer() -> None:
+    master, slave = os.openpty()
+    try:
+        os.write(master, b"\x04")
+        with open(slave, closefd=False) as stdin:
+            console = Console(out=io.StringIO(), err=io.StringIO())
+            subject = Prompts(console, Interrupts(), interactive=True, stdin=stdin)
+            with pytest.raises(Aborted, match="input ended"):
+                subject.yes_no("Sure?", default=True)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
 @pytest.mark.parametrize("word", ["c", "C"])
 def test_c_cancels_menus_lists_and_texts(word: str) -> None:
     for ask in (
@@ -74,10 +97,10 @@ def test_other_words_may_stand_for_yes_and_no() -> None:
 
 def test_the_end_of_input_ends_the_question_with_one_line() -> None:
     for ask in (
-        lambda p: p.choose("Which?\nmore", ["a"], default=0, flag="--account"),
+        lambda p: p.choose("Which?\nmore", ["a"], flag="--account"),
         lambda p: p.choose_many("Which?\nmore", ["a"], flag="--account"),
         lambda p: p.ask("Which?\nmore", default="x", flag="--account"),
-        lambda p: p.yes_no("Which?\nmore", default=True, flag="--account"),
+        lambda p: p.yes_no("Which?\nmore", flag="--account"),
     ):
         with pytest.raises(Aborted, match=r"^The input ended before this was answered: Which\?$") as caught:
             ask(prompts()[0])
