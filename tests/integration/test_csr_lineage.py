@@ -222,6 +222,23 @@ def test_a_killed_run_is_finished_with_the_same_csr(stored, point):
     assert list((stored.work / "pending").iterdir()) == []
 
 
+def test_a_killed_first_run_is_finished_by_the_same_command(stored):
+    fifo = stored.folder / "ready"
+    os.mkfifo(fifo)
+    hook = f"echo here > {fifo}; sleep 1000"
+    base = ("certonly", "-n", "--agree-tos", "--csr", "domain.csr", "--cert-name", "lin")
+    run = stored.start(*base, "--manual", "--manual-auth-hook", hook)
+    run.told(fifo)
+    run.send(signal.SIGKILL)
+    run.wait()
+    fifo.unlink()
+    assert stored.lineages() == []
+    assert "Going on with the order" in stored.store().ok().out
+    assert stored.version("lin") == 1
+    assert public(stored) == public_of_key(stored.cwd)
+    assert list((stored.work / "pending").iterdir()) == []
+
+
 def test_a_damaged_stored_csr_is_named_and_stops_nobody_else(stored):
     stored.store().ok()
     plant(stored, "other.csr.example")
