@@ -32,10 +32,11 @@ class Race:
 
     def note(self) -> str:
         """How many runs, and the processor time of each program: it moves less with what else the machine does."""
-        times = len(self.acmectl)
+        times, theirs = len(self.acmectl), len(self.certbot)
         cpu = [statistics.median(run.cpu_seconds for run in runs) for runs in (self.acmectl, self.certbot) if runs]
         spent = " against ".join(f"{seconds:.2f}" for seconds in cpu)
-        return f"{times} run{'s' if times > 1 else ''}; processor {spent} s"
+        fewer = f", certbot {theirs}" if 0 < theirs < times else ""
+        return f"{times} run{'s' if times > 1 else ''}{fewer}; processor {spent} s"
 
     def peaks(self) -> tuple[list[float], list[float]]:
         """Peak memory of both, octets."""
@@ -63,14 +64,16 @@ class Bench:
         folder.mkdir()
         return folder
 
-    def race(self, what: str, times: int, start: Start, *, without_certbot: bool = False) -> Race:
-        """Run both programs ``times`` times, in turns, each first every other time."""
+    def race(self, what: str, times: int, start: Start, *, certbot_times: int | None = None) -> Race:
+        """Run both programs ``times`` times, in turns, each first every other time; certbot perhaps fewer times."""
         print(f"  {what} ...", file=sys.stderr, flush=True)
         race = Race(acmectl=[], certbot=[])
-        lanes = [(self.acmectl, race.acmectl), (self.certbot, race.certbot)][: 1 if without_certbot else 2]
+        lanes = [(self.acmectl, race.acmectl, times)]
+        lanes.append((self.certbot, race.certbot, times if certbot_times is None else certbot_times))
         for number in range(times):
-            for program, runs in lanes if number % 2 == 0 else reversed(lanes):
-                runs.append(start(program, number))
+            for program, runs, most in lanes if number % 2 == 0 else reversed(lanes):
+                if number < most:
+                    runs.append(start(program, number))
         return race
 
     @contextlib.contextmanager

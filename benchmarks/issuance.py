@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from benchmarks.bench import Authority, Bench
 from benchmarks.fleet import Tree
+from benchmarks.lego import VERSION, lego_tree
 from benchmarks.programs import Program, Run
 from benchmarks.table import Row, kilobytes, megabytes, whole
 from tests.integration.servers.pebble import PebbleConfig
@@ -37,11 +42,20 @@ def _near(bench: Bench, authority: Authority) -> tuple[list[Row], list[Row]]:
             return done
 
         race = bench.race(f"{count} name(s)", times, issued)
+        beside = _lego(bench, authority) if count == 1 else _Beside()
         ours, theirs = race.seconds()
         name = f"{count} name{'s' if count > 1 else ''}"
         limit, stretch = NEAR_TARGETS[count]
         times_rows.append(
-            Row(name=f"issue {name}", acmectl=ours, certbot=theirs, limit=limit, stretch=stretch, note=race.note())
+            Row(
+                name=f"issue {name}",
+                acmectl=ours,
+                certbot=theirs,
+                lego=beside.seconds,
+                limit=limit,
+                stretch=stretch,
+                note=race.note() + (f"; lego {VERSION}" if beside.requests else ""),
+            )
         )
         limit, stretch = REQUEST_TARGETS[count]
         requests_rows.append(
@@ -49,6 +63,7 @@ def _near(bench: Bench, authority: Authority) -> tuple[list[Row], list[Row]]:
                 name=f"requests to the CA, {name}",
                 acmectl=requests["acmectl"],
                 certbot=requests["certbot"],
+                lego=beside.requests,
                 limit=limit,
                 stretch=stretch,
                 absolute=True,
@@ -63,6 +78,7 @@ def _near(bench: Bench, authority: Authority) -> tuple[list[Row], list[Row]]:
                 name=f"peak memory, {name}",
                 acmectl=ours,
                 certbot=theirs,
+                lego=beside.peaks,
                 limit=limit,
                 stretch=stretch,
                 shown=megabytes,
@@ -70,6 +86,31 @@ def _near(bench: Bench, authority: Authority) -> tuple[list[Row], list[Row]]:
             )
         )
     return [*times_rows, *requests_rows], memory_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """Figures of lego for the rows of one size, or why there are none."""
+
+    seconds: Sequence[float] | str = ()
+    requests: Sequence[float] | str = ()
+    peaks: Sequence[float] | str = ()
+
+
+def _lego(bench: Bench, authority: Authority) -> _Beside:
+    tree = lego_tree(bench, authority)
+    if isinstance(tree, str):
+        return _Beside(seconds=tree, requests=tree, peaks=tree)
+    print("  1 name, lego ...", file=sys.stderr, flush=True)
+    tree.issue(authority.new_names(1)[0])  # makes the account
+    runs, requests = [], []
+    for _ in range(bench.times(3)):
+        (name,) = authority.new_names(1)
+        done, asked = authority.counted(lambda name=name: tree.issue(name))  # type: ignore[misc]
+        runs.append(done)
+        requests.append(float(asked))
+    peaks = [float(run.peak_bytes) for run in runs]
+    return _Beside(seconds=[run.seconds for run in runs], requests=requests, peaks=peaks)
 
 
 def _far(bench: Bench, authority: Authority) -> list[Row]:

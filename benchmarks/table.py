@@ -18,12 +18,13 @@ from benchmarks.programs import Program
 class Row:
     """One measure. ``limit`` and ``stretch`` are what it should be: a ratio to certbot, or with ``absolute`` a figure.
 
-    ``shown`` formats one figure. ``note`` stands in the last column.
+    ``shown`` formats one figure. ``note`` stands in the last column. ``lego`` is its figures, or why there are none.
     """
 
     name: str
     acmectl: Sequence[float]
     certbot: Sequence[float] = ()
+    lego: Sequence[float] | str = ()
     limit: float | None = None
     stretch: float | None = None
     absolute: bool = False
@@ -31,7 +32,7 @@ class Row:
     shown: Callable[[float], str] = field(default=lambda value: f"{value:.2f} s")
     note: str = ""
 
-    def cells(self) -> list[str]:
+    def cells(self, *, with_lego: bool) -> list[str]:
         """The row as Markdown cells."""
         ours = statistics.median(self.acmectl)
         theirs = statistics.median(self.certbot) if self.certbot else None
@@ -41,11 +42,17 @@ class Row:
             self.name,
             self.shown(ours),
             self.shown(theirs) if theirs is not None else "-",
+            *([self._lego()] if with_lego else []),
             f"{ratio:.3f}" if ratio is not None else "-",
             self._target(self.limit, value),
             self._target(self.stretch, value),
             self.note,
         ]
+
+    def _lego(self) -> str:
+        if isinstance(self.lego, str):
+            return self.lego
+        return self.shown(statistics.median(self.lego)) if self.lego else "-"
 
     def _target(self, target: float | None, value: float | None) -> str:
         if target is None or value is None:
@@ -55,12 +62,12 @@ class Row:
         return f"{text} {'met' if met else '**missed**'}"
 
 
-HEAD = ["measure", "acmectl", "certbot", "ratio", "must", "stretch", "runs and notes"]
-
-
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
-    lines = [HEAD, ["---", "---:", "---:", "---:", "---", "---", "---"], *(row.cells() for row in rows)]
+    """The rows as a table; a column for lego where any of them has a figure for it, or says why not."""
+    with_lego = any(row.lego for row in rows)
+    head = ["measure", "acmectl", "certbot", *(["lego"] if with_lego else []), "ratio", "must", "stretch"]
+    line = ["---", *["---:"] * (len(head) - 3), "---", "---"]
+    lines = [[*head, "runs and notes"], [*line, "---"], *(row.cells(with_lego=with_lego) for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
