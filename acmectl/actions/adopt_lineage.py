@@ -36,6 +36,7 @@ _REMOVED = (
     *("dns_route53_propagation_seconds", "certbot_route53:auth_propagation_seconds"),
     *("tls_sni_01_port", "tls_sni_01_address", "standalone_supported_challenges"),
 )
+_CHALLENGES = {"http": "http-01", "dns": "dns-01"}
 _KINDS = ("cert", "chain", "fullchain", "privkey")
 _NO_FILES = ("manual", "standalone", "webroot")  # authenticators whose options name no file with secrets
 
@@ -158,12 +159,12 @@ class LineageChecker:
         path, name = lineage.conf_path, request.authenticator.name
         options = request.authenticator.options
         try:
-            self._services.load_authenticator(name)
+            types = self._services.load_authenticator(name).challenge_types
         except PluginError as error:
             server = server_of(name)
             if server is None:
-                todo = f"{error.hint} Or let a program of yours answer: {self._change(lineage.name)} --manual "
-                todo += "--manual-auth-hook COMMAND --manual-cleanup-hook COMMAND"
+                todo = f"{self._change(lineage.name)} --manual --manual-auth-hook COMMAND --manual-cleanup-hook COMMAND"
+                todo = f"{error.hint or 'Choose another authenticator.'}\nOr let a program of yours answer:\n{todo}"
                 yield _problem(path, f"authenticator = {name}: {error.message.rstrip('.')}", todo)
                 return
             taken = advice(lineage.name, listed.identifiers, server, conf=lineage.conf, surroundings=self._surroundings)
@@ -172,6 +173,10 @@ class LineageChecker:
             )
             yield _problem(path, what, f"{taken.command}\n{taken.note}")
             return
+        wanted = {_CHALLENGES.get(one, one) for one in request.preferred_challenges}
+        if wanted and not wanted & set(types):
+            what = f"pref_challs asks for {', '.join(sorted(wanted))}, which {name} does not do"
+            yield _problem(path, what, f"{self._change(lineage.name)} --preferred-challenges {types[0]}")
         if name == "manual" and not options.get("auth_hook"):
             what = "authenticator = manual without an authentication hook needs a person at every renewal"
             yield _problem(path, what, f"{self._change(lineage.name)} --manual-auth-hook COMMAND")

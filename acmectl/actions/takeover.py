@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from acmectl.actions import webserver_apache, webserver_nginx
@@ -90,13 +91,11 @@ def find(
     """Where the server looks for the answers for each name. Only reads; never raises."""
     environ = (surroundings or Surroundings()).environ
     params = conf.params if conf is not None else {}
-    sites: NginxSites | ApacheSites | None = None
     if server == "nginx":
         title, path = "nginx", webserver_nginx.config_path(environ, params)
-        sites = NginxSites(path) if path is not None else None
     else:
         title, path = "Apache", webserver_apache.config_path(environ, params)
-        sites = ApacheSites(path) if path is not None else None
+    sites = _sites(server, path) if path is not None else None
     places: dict[str, Place] = {}
     for name in identifiers:
         if name.is_wildcard:
@@ -107,6 +106,12 @@ def find(
             lost = f"the configuration of {title} was not found" if path is None else f"{path} shows no sites"
             places[name.value] = unknown(lost)
     return Found(title=title, path=path, places=places)
+
+
+@lru_cache(maxsize=4)
+def _sites(server: Server, path: str) -> NginxSites | ApacheSites:
+    """The sites of a server, read once in a run that asks for many certificates."""
+    return NginxSites(path) if server == "nginx" else ApacheSites(path)
 
 
 def as_options(found: Found) -> tuple[tuple[str, ...], str]:

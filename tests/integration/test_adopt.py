@@ -226,6 +226,18 @@ def test_options_that_certbot_had_once_are_a_note(tree: Acmectl) -> None:
     assert ("note", "autorenew = False, so renew leaves it alone") in found
 
 
+def test_challenges_that_are_no_longer_there(tree: Acmectl) -> None:
+    plant(tree, NAME, params={"pref_challs": "tls-sni-01,"})
+    plant(tree, "short.example", params={"pref_challs": "http,dns"})
+    _path, what, todo = problem(tree)
+    assert what == "pref_challs asks for tls-sni-01, which standalone does not do"
+    assert findings(tree, "short.example") == []
+    assert not renews(tree)
+    run_as_printed(tree, todo)
+    assert findings(tree, code=0) == []
+    assert renews(tree)
+
+
 def test_a_value_that_is_none(tree: Acmectl) -> None:
     plant(tree, NAME, params={"reuse_key": "perhaps"})
     _path, what, _todo = problem(tree)

@@ -234,3 +234,42 @@ def test_the_commands_that_are_told_do_the_same(machine: Machine) -> None:
     assert f"# acmectl adopt: {shlex.split(CRON_D.splitlines()[2])[0]}" in machine.read("/etc/cron.d/certbot")
     machine.set_up_timers()
     assert len(machine.adopt()["certbot_timers"]) == 5
+
+
+NGINX = """\
+user www-data;
+pid /run/nginx.pid;
+events {{}}
+http {{
+    access_log off;
+    include /etc/nginx/sites-enabled/*;
+}}
+"""
+SITE = """\
+server {{ listen 127.0.0.1:{port} default_server; root /var/www/nobody; }}
+server {{ listen 127.0.0.1:{port}; server_name {name}; root /var/www/the-site; }}
+"""
+
+
+def test_nginx_where_the_system_has_it_is_read_and_reloaded_by_its_unit(machine: Machine) -> None:
+    require("nginx")
+    port = _port(machine)
+    machine.write("/etc/nginx/nginx.conf", NGINX.format())
+    machine.systemd.run("sh", "-c", "rm -f /etc/nginx/sites-enabled/*; mkdir -p /var/www/nobody /var/www/the-site")
+    machine.write("/etc/nginx/sites-enabled/site", SITE.format(port=port, name=NAME))
+    machine.systemd.run("systemctl", "start", "nginx")
+    conf = f"{TREE}/renewal/{NAME}.conf"
+    text = machine.read(conf)
+    machine.write(conf, text.replace("authenticator = standalone", "authenticator = nginx\ninstaller = nginx"))
+    machine.systemd.acmectl("adopt", "--apply", check=False)
+    ((name, findings),) = [(one["name"], one["findings"]) for one in machine.adopt(code=1)["lineages"]]
+    command = findings[0]["todo"].splitlines()[0]
+    assert name == NAME
+    assert command.startswith(
+        f"acmectl reconfigure -n --cert-name {NAME} --webroot -w /var/www/the-site --deploy-hook "
+    )
+    machine.systemd.run("sh", "-c", command)
+    assert machine.adopt(code=0)["renewable"] is True
+    done = machine.systemd.acmectl("renew", "--force-renewal")
+    assert "nginx-reload: Reloaded by systemctl reload nginx.service." in done.stdout
+    machine.systemd.run("systemctl", "stop", "nginx")
