@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.integration.cli import Acmectl, picture
+from tests.integration.cli import KINDS, Acmectl, picture
 from tests.integration.hosts import notes
 from tests.integration.servers import certbots
 from tests.integration.servers.pebble import CertificateStatus, Pebble, PebbleConfig
@@ -46,6 +46,7 @@ def test_a_tree_of_certbot_is_taken_over_and_given_back(old_pebble: Pebble, tmp_
         certbot_goes_on(acmectl, theirs, "alone.example", "webroot.example")
         newest = Certbot(certbots.NEWEST, acmectl)
         certbot_goes_on(acmectl, newest)
+        certbot_takes_over_what_acmectl_issued(acmectl, theirs)
         each_revokes_and_deletes(acmectl, old_pebble, theirs, newest)
 
 
@@ -111,6 +112,24 @@ def certbot_goes_on(acmectl: Acmectl, certbot: Certbot, *names: str) -> None:
     assert lineage_entries(shape(acmectl)) == lineage_entries(before)
     both_list_the_same(acmectl, certbot)
     hooks_run(acmectl)
+
+
+def certbot_takes_over_what_acmectl_issued(acmectl: Acmectl, certbot: Certbot) -> None:
+    """It is a lineage like its own to it, down to the modes; only 0.31 knows nothing but RSA keys."""
+    name, accounts = "ours.example", acmectl.account_dirs()
+    acmectl.certonly(name, options=("--standalone", "--http-01-address", "127.0.0.1"))
+    assert acmectl.account_dirs() == accounts
+    entries = lineage_entries(shape(acmectl))
+    for path in (f"archive/{name}", f"live/{name}", *(f"archive/{name}/{kind}N.pem" for kind in KINDS)):
+        assert entries[path] == entries[path.replace(name, "rsa.example")]
+    assert entries[f"renewal/{name}.conf"] == entries["renewal/rsa.example.conf"]
+    assert certbot.listing()[name]["Identifiers"] == name
+    certbot.renew("--cert-name", name)
+    assert acmectl.version(name) == 2
+    assert key_kind(acmectl.certificate(name)) == ("RSA 2048" if certbot.version == certbots.OLDEST else "EC 256")
+    assert lineage_entries(shape(acmectl)) == entries
+    certbot.run("delete", "--cert-name", name).ok()
+    both_list_the_same(acmectl, certbot)
 
 
 def each_revokes_and_deletes(acmectl: Acmectl, pebble: Pebble, theirs: Certbot, newest: Certbot) -> None:
