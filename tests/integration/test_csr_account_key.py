@@ -320,6 +320,20 @@ def test_a_user_without_any_directory_of_acmectl(tiny, public_folder, pebble):
     assert not Path("/nonexistent").exists()
 
 
+def test_a_standard_output_that_takes_nothing_is_no_success(tiny, public_folder, pebble):
+    options = ("certonly", "-n", "--agree-tos", "--csr", "domain.csr", "--account-key", "account.key")
+    options += ("--webroot", "-w", str(public_folder), "--fullchain-path", "-")
+    command = " ".join([PROGRAM, *tiny.ca, *options])
+    for where, words, ordered in ((">&-", "is closed", 0), ("> /dev/full", "No space left", 1)):
+        asked = len(pebble.requests())
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {where}"], cwd=tiny.cwd, env=tiny.environ(), capture_output=True, text=True
+        )
+        assert done.returncode == 1, done
+        assert words in done.stderr
+        assert bool(orders(pebble, asked)) is bool(ordered)
+
+
 def test_a_log_is_written_only_where_it_is_asked_for(tiny):
     tiny.tiny("--agree-tos", "--fullchain-path", "-", "--logs-dir", str(tiny.logs)).ok()
     assert "certonly" in tiny.log()

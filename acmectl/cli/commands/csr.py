@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from acmectl.cli.requests import certificate_request, checked_name
 from acmectl.cli.wiring import build_services
 from acmectl.config.webroots import resolve
-from acmectl.errors import ExitCode
+from acmectl.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,8 @@ def _without_lineage(app: App, csr_path: Path) -> ExitCode:
     from acmectl.actions.csr_mode import CsrRequest, obtain_for_csr
 
     settings = app.settings
+    if settings.printed and sys.stdout is None:
+        raise ConfigError("Standard output is closed, so the certificate cannot be written to it.")
     done = obtain_for_csr(
         build_services(app, writes=not settings.keeps_nothing),
         CsrRequest(
