@@ -143,7 +143,7 @@ def _files_of_cli_ini(layout: Layout) -> Iterator[Finding]:
         reason = refusal(entry.text)
         if reason is not None:
             yield Finding(
-                weight=Weight.PROBLEM,
+                weight=Weight.WARNING,
                 path=Path(entry.text),
                 what=f"{entry.origin} names it, and it {reason}; acmectl refuses it",
                 todo=f"chmod 600 {entry.text}",

@@ -104,13 +104,7 @@ class LineageChecker:
                 yield Finding(weight=Weight.NOTE, path=path, what=f"{key} has no effect any more")
         yield from check_commands(conf, path, self._change(name), self._services.environ)
         for key, value in _credentials(conf):
-            reason = refusal(value)
-            if reason is not None:
-                there = Path(value).is_file()
-                todo = (
-                    f"chmod 600 {shlex.quote(value)}" if there else f"Put the file there, or correct {key} in {path}."
-                )
-                yield _problem(Path(value), f"it is the {key} of {name} and {reason}; acmectl refuses it", todo)
+            yield from _of_credentials(value, f"the {key} of {name}", needed=key.startswith(_prefix(conf)))
         if (conf.text("autorenew") or "").lower() == "false":
             yield Finding(weight=Weight.NOTE, path=path, what="autorenew = False, so renew leaves it alone")
 
@@ -173,6 +167,15 @@ class LineageChecker:
             )
             yield _problem(path, what, f"{taken.command}\n{taken.note}")
             return
+        for key, value in options.items():
+            in_file = {text for _key, text in _credentials(lineage.conf)}
+            if (
+                key.endswith("credentials")
+                and isinstance(value, str)
+                and value.startswith("/")
+                and value not in in_file
+            ):
+                yield from _of_credentials(value, f"what {lineage.name} is renewed with", needed=True)
         wanted = {_CHALLENGES.get(one, one) for one in request.preferred_challenges}
         if wanted and not wanted & set(types):
             what = f"pref_challs asks for {', '.join(sorted(wanted))}, which {name} does not do"
@@ -219,16 +222,32 @@ class LineageChecker:
         yield _problem(path, what + (f" ({damaged[0].rstrip('.')})" if damaged else ""), todo)
 
 
+def _prefix(conf: RenewalConf) -> str:
+    """What the keys of the authenticator's own options begin with."""
+    return f"{(conf.text('authenticator') or '').replace('-', '_')}_"
+
+
 def _credentials(conf: RenewalConf) -> Iterator[tuple[str, str]]:
     """The files with secrets that a renewal file names, by key."""
-    authenticator = conf.text("authenticator")
-    prefix = f"{authenticator.replace('-', '_')}_" if authenticator and authenticator not in _NO_FILES else None
+    secretive = conf.text("authenticator") not in _NO_FILES
     for key in conf.params:
         value = conf.text(key)
         if value is None or not value.startswith("/"):
             continue
-        if key.endswith("_credentials") or (prefix is not None and key.startswith(prefix) and Path(value).is_file()):
+        if key.endswith("_credentials") or (secretive and key.startswith(_prefix(conf)) and Path(value).is_file()):
             yield key, value
+
+
+def _of_credentials(path: str, whose: str, *, needed: bool) -> Iterator[Finding]:
+    reason = refusal(path)
+    if reason is not None:
+        there = Path(path).is_file()
+        yield Finding(
+            weight=Weight.PROBLEM if needed else Weight.NOTE,
+            path=Path(path),
+            what=f"it is {whose} and {reason}; acmectl refuses it",
+            todo=f"chmod 600 {shlex.quote(path)}" if there else "Put it there, or correct its path.",
+        )
 
 
 def _live_findings(services: Services, name: str, conf: RenewalConf, delete: str, reason: str) -> Iterator[Finding]:

@@ -169,6 +169,9 @@ def test_authenticators_that_are_not_there(tree: Acmectl) -> None:
     assert str(credentials) not in {path for _weight, path, *_rest in findings(tree)}
     credentials.unlink()
     assert "No such file" in {path: what for _w, path, what, _t in findings(tree)}[str(credentials)]
+    credentials.touch(0o644)
+    plant(tree, "alone.example", params={"dns_nowhere_credentials": str(credentials)})
+    assert [weight for weight, *_rest in findings(tree, "alone.example")] == ["note"]
     _path, what, todo = problem(tree, "hand.example")
     assert "needs a person at every renewal" in what
     assert todo.endswith("--cert-name hand.example --manual-auth-hook COMMAND")
@@ -260,7 +263,8 @@ def test_the_trees_own_cli_ini_counts(tree: Acmectl, tmp_path: Path) -> None:
     secret.write_text("x")
     secret.chmod(0o644)
     cli_ini.write_text(f"dns-cloudflare-credentials = {secret}\n")
-    found = {one["path"]: one for one in adopt(tree, code=1)["findings"]}
+    found = {one["path"]: one for one in adopt(tree, code=1)["findings"]}  # the authenticator is missing again
+    assert found[str(secret)]["weight"] == "warning"
     assert found[str(secret)]["todo"] == f"chmod 600 {secret}"
 
 
