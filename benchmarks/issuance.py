@@ -104,7 +104,7 @@ def _lego(bench: Bench, authority: Authority) -> _Beside:
     print("  1 name, lego ...", file=sys.stderr, flush=True)
     tree.issue(authority.new_names(1)[0])  # makes the account
     runs, requests = [], []
-    for _ in range(bench.times(3)):
+    for _ in range(bench.times(5)):
         (name,) = authority.new_names(1)
         done, asked = authority.counted(lambda name=name: tree.issue(name))  # type: ignore[misc]
         runs.append(done)
