@@ -19,7 +19,7 @@ _WORDS_IN = ("message", "detail", "error_msg", "Message", "title", "error", "rea
 _WORDS_BELOW = ("errors", "error", "messages", "non_field_errors", "status", "fields")
 _NO_ZONE = re.compile(
     r"no (?:such )?(?:domain|zone)"
-    r"|(?:domain|zone)\b[^.;]{0,120}(?:not (?:be )?found|not exist|unknown|not associated|not controlled)"
+    r"|(?:domain|zone)\b.{0,120}(?:not (?:be )?found|not exist|unknown|not associated|not controlled)"
     r"|could not find (?:the )?(?:domain|zone)"
     r"|not contain the dns zone"
     r"|no zone was found"
@@ -92,7 +92,7 @@ def explained(error: BaseException, speaker: Speaker, *, zone: str, changing: bo
     said = f": {told}" if told else ""
     if isinstance(error, Unanswered):
         return PluginError(
-            f"{who} did not answer for the zone {zone} in {seconds:.0f} seconds.",
+            f"{who} did not answer for the zone {zone} in {seconds:g} seconds.",
             hint="Look at its status page, and try again later.",
         )
     if status == 403 and changing:

@@ -183,6 +183,7 @@ ROWS = (
             ),
         ),
         seconds=120,
+        looks_first=True,
     ),
     Row(
         name="sakuracloud",
