@@ -169,9 +169,27 @@ def prune(archive_dir: str, latest: int, *, keep: int = KEPT_VERSIONS) -> tuple[
     """Remove the versions below ``latest - keep``; the numbers that were removed. Raises: StorageError."""
     listing = scan(archive_dir)
     old = sorted({number for numbers in listing.versions.values() for number in numbers if number < latest - keep})
+    removed = set()
     with telling(f"remove old versions in {archive_dir}"):
+        needed = _linked_to(archive_dir, listing, latest - keep)
         for number in old:
             for kind in KINDS:
-                if number in listing.versions[kind]:
-                    os.unlink(version_path(archive_dir, kind, number))
-    return tuple(old)
+                path = version_path(archive_dir, kind, number)
+                if number in listing.versions[kind] and os.path.basename(path) not in needed:
+                    os.unlink(path)
+                    removed.add(number)
+    return tuple(sorted(removed))
+
+
+def _linked_to(archive_dir: str, listing: ArchiveListing, oldest: int) -> frozenset[str]:
+    """Names of the files that versions from ``oldest`` on link to, as certbot's first releases did to reuse a key."""
+    needed: set[str] = set()
+    for kind, numbers in listing.versions.items():
+        for number in numbers:
+            path = version_path(archive_dir, kind, number)
+            hops = 0
+            while number >= oldest and hops < len(numbers) and os.path.islink(path):
+                path = os.path.join(archive_dir, os.readlink(path))
+                needed.add(os.path.basename(path))
+                hops += 1
+    return frozenset(needed)

@@ -210,6 +210,60 @@ def test_live_links_that_were_moved_stay_where_they_are(tree: Acmectl) -> None:
     assert not place.exists() or not list(place.iterdir())
 
 
+def test_links_with_absolute_targets_lead_on(tree: Acmectl) -> None:
+    archive = tree.config / "archive" / NAME
+    for kind in KINDS:
+        tree.live(NAME, kind).unlink()
+        tree.live(NAME, kind).symlink_to(archive / f"{kind}1.pem")
+    assert list(certbot_lists(tree)) == list(listing(tree.run("certificates").ok().out)) == [NAME]
+    renew(tree, "--force-renewal")
+    assert tree.version(NAME) == 2
+    Certbot(certbots.NEWEST, tree).renew()
+    assert tree.version(NAME) == 3
+
+
+def test_a_reused_key_that_is_a_link_to_the_first_version_stays_the_key(tree: Acmectl) -> None:
+    """The first releases kept a key by linking to it from the next version, however many there have been since."""
+    edit(tree, param("reuse_key = True"))
+    archive = tree.config / "archive" / NAME
+    key = (archive / "privkey1.pem").read_bytes()
+    for number in range(2, 8):
+        for kind in KINDS:
+            if kind != "privkey":
+                shutil.copy(archive / f"{kind}1.pem", archive / f"{kind}{number}.pem")
+        (archive / f"privkey{number}.pem").symlink_to(archive / "privkey1.pem")
+    for kind in KINDS:
+        point(tree, kind, 7)
+    for number in (8, 9):
+        renew(tree, "--force-renewal")
+        assert tree.version(NAME) == number
+        assert tree.live(NAME, "privkey").read_bytes() == key
+    # Versions below 4 are pruned, but for the key that those from 4 to 7 link to.
+    assert sorted(path.name for path in archive.glob("cert*")) == [f"cert{number}.pem" for number in range(4, 10)]
+    keys = sorted(archive.glob("privkey*"))
+    assert [path.name for path in keys] == [f"privkey{number}.pem" for number in (1, 4, 5, 6, 7, 8, 9)]
+    assert {path.read_bytes() for path in keys} == {key}
+    tree.run("rollback", "-n", "--cert-name", NAME, "--to-version", "7").ok()
+    assert tree.live(NAME, "privkey").read_bytes() == key
+    assert list(certbot_lists(tree)) == [NAME]
+    Certbot(certbots.NEWEST, tree).renew()
+    assert tree.version(NAME) == 10
+    assert tree.live(NAME, "privkey").read_bytes() == key
+
+
+def test_a_config_directory_behind_a_link_is_used_through_it(tree: Acmectl, tmp_path: Path) -> None:
+    real = tmp_path / "data"
+    tree.config.rename(real)
+    tree.config.symlink_to(real)
+    renew(tree, "--force-renewal")
+    assert tree.version(NAME) == 2
+    assert list(certbot_lists(tree)) == [NAME]
+    Certbot(certbots.NEWEST, tree).renew()
+    assert tree.version(NAME) == 3
+    tree.run("delete", "-n", "--cert-name", NAME).ok()
+    assert [path for path in real.rglob(f"{NAME}*") if "acmectl" not in path.name] == []
+
+
 def second_version(acmectl: Acmectl) -> None:
     """Version 2 in the archive, complete and not live."""
     files = old_version([NAME], left=FRESH)
