@@ -119,10 +119,13 @@ class LexiconProvider(DnsProvider):
         name = self.row.lexicon
         module = provider_module(name)
         options = {**self.row.fixed, **self.lexicon_options()}
-        config = {"provider_name": name, "domain": zone, "ttl": max(ttl, self.row.ttl), name: options}
+        config = {"provider_name": name, "domain": zone, "ttl": self._ttl(ttl), name: options}
         resolver: Callable[[], Any] = ConfigResolver
         made: Provider = module.Provider(resolver().with_dict(config).with_env())
         return made
+
+    def _ttl(self, ttl: int) -> int:
+        return max(ttl, self.row.ttl)
 
     def _holds(self, client: Provider, record: TxtRecord) -> bool:
         wanted = (record.name, record.value) if self.row.searches_value else (record.name,)
@@ -210,8 +213,8 @@ class Lexicon(LexiconProvider):
             raise PluginError(f"dns_lexicon_ttl in {self._speaker().file} is no number of seconds.")
         return int(text)
 
-    def _made(self, zone: str, ttl: int) -> Provider:
-        return super()._made(zone, self._given_ttl() or ttl)
+    def _ttl(self, ttl: int) -> int:
+        return self._given_ttl() or super()._ttl(ttl)
 
 
 class NamedProvider(LexiconProvider):
