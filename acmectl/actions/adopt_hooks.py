@@ -33,10 +33,11 @@ CERTBOTS_TREE = Path("/etc/letsencrypt")
 _NEEDED = ("pre_hook", "manual_auth_hook")
 _ASSIGNMENT = re.compile(r"\w+=\S*")
 # What /bin/sh understands by itself, or begins a construct with: there is no program to look for.
-_OF_THE_SHELL = frozenset(
+_SHELL_WORDS = (
     ": . [ ! { } case cd command do echo eval exec exit export false for if kill printf read return set shift test "
-    "trap true umask unset until wait while".split()
+    "trap true umask unset until wait while"
 )
+_OF_THE_SHELL = frozenset(_SHELL_WORDS.split())
 _SEARCHES = re.compile(rb"\b(?:grep|egrep|fgrep|zgrep|awk|gawk|sed|rg|find|locate)\b")
 _WORD = re.compile(rb"letsencrypt", re.IGNORECASE)
 _PATH = re.compile(rb"/etc/letsencrypt\b")
