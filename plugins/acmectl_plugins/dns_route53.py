@@ -1,0 +1,254 @@
+"""route53: TXT records at Amazon Route 53, by Amazon's SDK (boto3) and the credentials that it finds by itself."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from acmectl.plugin.api import PluginError
+from acmectl.plugin.registry import install_command
+from acmectl_plugins.record_sets import ConflictError, HostedZone, RecordSet, RecordSetProvider, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from acmectl_plugins.record_sets import Change
+
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 20  # seconds
+_ATTEMPTS = 6  # five requests a second are allowed to an account, whoever makes them
+_PAGE = "300"
+# Limits of one batch are 1000 values and 32 000 characters, and an UPSERT counts twice.
+_MOST_VALUES, _MOST_CHARACTERS = 400, 14_000
+
+_POLICY = "docs/dns-route53.md has a policy that is enough."
+_THROTTLED = {
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_UNKNOWN_KEY = {"InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"}
+_DENIED = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
+_SET_UP = "See the SDK's own settings: environment, ~/.aws, or the role of the machine (docs/dns-route53.md)."
+
+
+class Route53(RecordSetProvider):
+    """Amazon Route 53. Credentials come from the environment, ~/.aws or the machine's role, as for all AWS programs."""
+
+    name: ClassVar[str] = "route53"
+    summary: ClassVar[str] = "Answer by TXT records at Amazon Route 53"
+    service: ClassVar[str] = "Route 53"
+    ttl: ClassVar[int] = 10
+    propagation_seconds: ClassVar[int] = 0  # when commit returns, Route 53 has told all of its servers
+
+    _made: Any = None
+
+    def check(self) -> None:
+        """The SDK is there and can read its configuration. Raises: PluginError."""
+        with self._told("reading the configuration"):
+            _sdk()
+
+    def hosted_zones(self) -> list[HostedZone]:
+        """The public zones of the account. Raises: PluginError."""
+        with self._told("route53:ListHostedZones"):
+            pages = self._client().get_paginator("list_hosted_zones").paginate()
+            return [
+                HostedZone(name=_bare(zone["Name"]), key=zone["Id"].removeprefix("/hostedzone/"))
+                for page in pages
+                for zone in page["HostedZones"]
+                if not zone.get("Config", {}).get("PrivateZone", False)
+            ]
+
+    def record_sets(self, zone: HostedZone, names: Sequence[str]) -> dict[str, RecordSet]:
+        """The TXT values under ``names``. Pages are as long as they can be, so that one may answer for many names."""
+        found: dict[str, RecordSet] = {}
+        left = sorted(names, key=_reversed)
+        while left:
+            first = left[0]
+            with self._told("route53:ListResourceRecordSets", zone):
+                page = self._client().list_resource_record_sets(
+                    HostedZoneId=zone.key, StartRecordName=f"{first}.", StartRecordType="TXT", MaxItems=_PAGE
+                )
+            for record_set in page["ResourceRecordSets"]:
+                name = _bare(record_set["Name"])
+                if record_set["Type"] == "TXT" and name in left:
+                    found[name] = _values(record_set, zone)
+            following = _bare(page["NextRecordName"]) if page.get("IsTruncated") else None
+            left = [name for name in left if not _is_between(first, name, following)]
+        return found
+
+    def send(self, zone: HostedZone, changes: Sequence[Change]) -> list[str]:
+        """Send change batches. Raises: ConflictError, PluginError."""
+        with self._told("route53:ChangeResourceRecordSets", zone):
+            return [
+                self._client().change_resource_record_sets(HostedZoneId=zone.key, ChangeBatch={"Changes": batch})[
+                    "ChangeInfo"
+                ]["Id"]
+                for batch in _batches(changes)
+            ]
+
+    def is_pending(self, zone: HostedZone, change: str) -> bool:
+        """Whether ``change`` is not INSYNC yet. Raises: PluginError."""
+        with self._told("route53:GetChange", zone):
+            status: str = self._client().get_change(Id=change)["ChangeInfo"]["Status"]
+        return status != "INSYNC"
+
+    def _client(self) -> Any:
+        if self._made is None:
+            from botocore.config import Config
+
+            sdk = _sdk()
+            self._made = sdk.client(
+                "route53",
+                # One service for the world, yet the SDK asks for a region when its address is not the usual one.
+                region_name=sdk.region_name or "us-east-1",
+                config=Config(
+                    connect_timeout=_CONNECT_TIMEOUT,
+                    read_timeout=_READ_TIMEOUT,
+                    retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                    user_agent_extra="acmectl",
+                ),
+            )
+        return self._made
+
+    @contextmanager
+    def _told(self, action: str, zone: HostedZone | None = None) -> Iterator[None]:
+        """Turn the SDK's errors into one line each; a signal ends what is waited for."""
+        try:
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError:
+            raise _missing() from None
+
+        where = f"the zone {zone.name} ({zone.key})" if zone is not None else "the account"
+        try:
+            with self.context.interrupts.interruptible():
+                yield
+        except ClientError as error:
+            raise _refused(error.response.get("Error", {}), action, where) from None
+        except BotoCoreError as error:
+            raise _unsent(error, where) from None
+
+
+def _sdk() -> Any:
+    """The SDK's session with its settings read; touches no network."""
+    import boto3.session
+    import botocore.session
+
+    core = botocore.session.get_session()
+    core.get_scoped_config()
+    return boto3.session.Session(botocore_session=core)
+
+
+def _missing() -> PluginError:
+    return PluginError(
+        "dns-route53 needs boto3, Amazon's SDK, which is not installed.",
+        hint=f"Install it: {install_command('route53')}",
+    )
+
+
+def _refused(error: Mapping[str, Any], action: str, where: str) -> PluginError:
+    code, said = str(error.get("Code", "")), line(error.get("Message", ""))
+    if code in _EXPIRED:
+        return PluginError("The AWS credentials have expired.", hint=f"Get new ones. {_SET_UP}")
+    if code in _UNKNOWN_KEY:  # what AWS says quotes the request, which nobody wants to read
+        return PluginError(f"AWS does not accept the credentials ({line(code)}).", hint=_SET_UP)
+    if code in _DENIED:
+        user = re.search(r"User: (\S+) is not authorized", said)
+        who = user[1] if user else "these credentials"
+        return PluginError(f"AWS does not allow {who} to do {action} in {where}.", hint=f"Allow it: {_POLICY}")
+    if code == "NoSuchHostedZone":
+        return PluginError(f"Route 53 has no longer {where}.", hint="Check that nobody deletes or replaces it.")
+    if code in _THROTTLED:
+        return PluginError(
+            f"Route 53 gets too many requests from this account: {action} in {where} was put off {_ATTEMPTS} times.",
+            hint="Run again later. Five requests a second are allowed to all programs of an account together.",
+        )
+    if code in ("InvalidChangeBatch", "InvalidInput") and action == "route53:ChangeResourceRecordSets":
+        return ConflictError(f"Route 53 refuses the change in {where}: {said}")
+    return PluginError(f"Route 53 refuses {action} in {where}: {line(code)}: {said}")
+
+
+def _unsent(error: Exception, where: str) -> PluginError:
+    """For what the SDK could not even send, or got no answer to. Its own words may quote secrets of the set-up."""
+    kind = type(error).__name__
+    if kind in ("NoCredentialsError", "NoAuthTokenError"):
+        return PluginError("There are no AWS credentials.", hint=_SET_UP)
+    if kind == "ProfileNotFound":
+        return PluginError(f"{line(error)}.", hint="Check AWS_PROFILE and ~/.aws/config.")
+    if kind == "PartialCredentialsError":
+        return PluginError("The AWS credentials are incomplete: key and secret belong together.", hint=_SET_UP)
+    if "SSO" in kind or "Token" in kind or "Login" in kind:
+        return PluginError(f"The AWS login is not valid, or no longer ({kind}).", hint="Log in again: aws sso login.")
+    if "Credential" in kind or "Metadata" in kind:
+        return PluginError(f"The AWS credentials could not be fetched ({kind}).", hint=_SET_UP)
+    if "Timeout" in kind:
+        return PluginError(f"Route 53 did not answer in time ({where}).", hint="Check the network, then run again.")
+    if kind in ("EndpointConnectionError", "ConnectionClosedError", "HTTPClientError", "ProxyConnectionError"):
+        return PluginError(f"Route 53 cannot be reached ({kind}).", hint="Check the network and the proxy settings.")
+    if "SSL" in kind:
+        return PluginError("The TLS certificate of Route 53 cannot be checked.", hint="Check AWS_CA_BUNDLE.")
+    if "Config" in kind or "Profile" in kind:
+        return PluginError(f"The SDK's configuration cannot be used ({kind}).", hint="Check ~/.aws/config.")
+    return PluginError(f"Amazon's SDK could not work in {where} ({kind}).", hint=_SET_UP)
+
+
+def _bare(name: str) -> str:
+    return name.removesuffix(".").lower()
+
+
+def _reversed(name: str) -> str:
+    """What Route 53 sorts by: the labels from the right, each with its dot."""
+    return "".join(f"{label}." for label in reversed(name.split(".")))
+
+
+def _is_between(first: str, name: str, following: str | None) -> bool:
+    """Whether a page that begins at ``first`` and ends before ``following`` has ``name``, if the zone has it.
+
+    The documentation leaves open how a character that sorts before the dot counts, so both readings must agree.
+    """
+    if name == first or following is None:
+        return True
+    by_labels = [name_.split(".")[::-1] for name_ in (first, name, following)]
+    by_text = [_reversed(name_) for name_ in (first, name, following)]
+    return by_labels[0] <= by_labels[1] < by_labels[2] and by_text[0] <= by_text[1] < by_text[2]
+
+
+def _values(found: Mapping[str, Any], zone: HostedZone) -> RecordSet:
+    if "SetIdentifier" in found or "ResourceRecords" not in found:
+        raise PluginError(
+            f"Route 53: the TXT record {_bare(found['Name'])} in the zone {zone.name} has a routing policy.",
+            hint="Values can only be added to a record with simple routing.",
+        )
+    return RecordSet(values=tuple(value["Value"] for value in found["ResourceRecords"]), ttl=found["TTL"])
+
+
+def _batches(changes: Sequence[Change]) -> Iterator[list[dict[str, Any]]]:
+    """The changes as Route 53 takes them, in portions that it takes."""
+    batch: list[dict[str, Any]] = []
+    values = characters = 0
+    for change in changes:
+        wanted = change.new or change.old
+        if wanted is None:
+            continue
+        size = sum(map(len, wanted.values))
+        if batch and (values + len(wanted.values) > _MOST_VALUES or characters + size > _MOST_CHARACTERS):
+            yield batch
+            batch, values, characters = [], 0, 0
+        values, characters = values + len(wanted.values), characters + size
+        batch.append(
+            {
+                "Action": "UPSERT" if change.new else "DELETE",
+                "ResourceRecordSet": {
+                    "Name": f"{change.name}.",
+                    "Type": "TXT",
+                    "TTL": wanted.ttl,
+                    "ResourceRecords": [{"Value": value} for value in wanted.values],
+                },
+            }
+        )
+    if batch:
+        yield batch
