@@ -131,6 +131,14 @@ def test_acmectl_waits_while_certbot_works(acmectl: Acmectl, certbot: Certbot) -
     assert acmectl.locks() == []
 
 
+def test_no_certbot_of_any_time_runs_while_acmectl_works(acmectl: Acmectl) -> None:
+    with acmectl.holding_locks():
+        for version in certbots.VERSIONS:
+            refused = Certbot(version, acmectl).run("certificates")
+            assert (version, refused.code) == (version, 1)
+            assert "Another instance" in refused.err
+
+
 @pytest.mark.parametrize("shared", ["config", "work", "logs"])
 def test_one_common_directory_is_enough_to_exclude_each_other(
     acmectl: Acmectl, certbot: Certbot, tmp_path: Path, shared: str
