@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.integration.differential.compare import Intended
 from tests.integration.differential.machine import Line
 from tests.integration.differential.steps import Step
 
@@ -52,7 +51,6 @@ class Case:
     alone: bool = False
     trusting: bool = False
     both_streams: bool = False
-    differs: tuple[Intended, ...] = ()
 
 
 def case(
@@ -62,7 +60,6 @@ def case(
     alone: bool = False,
     trusting: bool = False,
     both_streams: bool = False,
-    differs: tuple[Intended, ...] = (),
 ) -> Case:
     """A case; a string is a command line with nothing special about it."""
     lines = tuple(Line(text=step) if isinstance(step, str) else step for step in steps)
@@ -73,10 +70,4 @@ def case(
         alone=alone,
         trusting=trusting,
         both_streams=both_streams,
-        differs=differs,
     )
-
-
-def intended(row: str, aspect: str, item: str, certbot: str | None = "*", acmectl: str | None = "*") -> Intended:
-    """A wanted difference, in the order in which it is read."""
-    return Intended(row=row, aspect=aspect, item=item, certbot=certbot, acmectl=acmectl)

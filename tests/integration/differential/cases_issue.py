@@ -104,6 +104,13 @@ ISSUE = (
         "certonly -n {standalone} --cert-name other.example.com --force-renewal --key-type ecdsa",
         start="two",
     ),
+    case("type-changed-by-names", f"certonly -n {{standalone}} {TWO} --force-renewal --key-type rsa", start="lineage"),
+    case(
+        "pending-version-kept",
+        steps.saved_and_not_live("example.com"),
+        f"certonly -n {{standalone}} {TWO}",
+        start="lineage",
+    ),
     case(
         "directory-in-the-way",
         steps.folder("config/archive/example.com/something"),
@@ -117,7 +124,37 @@ ISSUE = (
     case("test-cert-conflict", "certonly -n {standalone} --test-cert -d example.com", start="account"),
     case("challenge-fails", "certonly -n --standalone --http-01-port 1 -d example.com", start="account"),
     case("webroot-fails", "certonly -n --webroot -w {webroot} -d example.com -d www.example.com", start="account"),
+    case(
+        "challenge-not-supported", "certonly -n {standalone} --preferred-challenges dns -d example.com", start="account"
+    ),
+    case(
+        "relative-directories",
+        Line(
+            text="certonly -n {standalone} -d example.com --config-dir ../config --work-dir ../work --logs-dir ../logs",
+            directories=False,
+        ),
+        start="account",
+    ),
+    case(
+        "verbose", "certonly -n {standalone} -d example.com -vv --max-log-backups 0", start="account", both_streams=True
+    ),
     # Webroots.
+    case(
+        "subset-allowed",
+        Line(
+            text="certonly -n --allow-subset-of-names --webroot"
+            ' --webroot-map \'{"example.com": "{webroot}", "www.example.com": "{cwd}"}\'',
+            web=True,
+        ),
+        start="account",
+    ),
+    case("subset-with-wildcard", "certonly -n --allow-subset-of-names {standalone} -d *.example.com", start="account"),
+    case(
+        "webroot-used-already",
+        steps.written("webroot/.well-known/acme-challenge/other", "another client's"),
+        Line(text="certonly -n --webroot -w {webroot} -d example.com", web=True),
+        start="account",
+    ),
     case("webroot-missing", "certonly -n --webroot -d example.com", start="account"),
     case("webroot-no-folder", "certonly -n --webroot -w {root}/nowhere -d example.com", start="account"),
     case(
@@ -126,6 +163,13 @@ ISSUE = (
             text="certonly -n --webroot -w {webroot}/ -d example.com -w {webroot}/../webroot -d www.example.com",
             web=True,
         ),
+        start="account",
+    ),
+    case(
+        "webroot-two-places",
+        Line(text="ln -s webroot {root}/second", shell=True),
+        Line(text="certonly -n --webroot -w {webroot} -d example.com -w {root}/second -d www.example.com", web=True),
+        Line(text="renew --force-renewal --no-random-sleep-on-renew", web=True),
         start="account",
     ),
     case(

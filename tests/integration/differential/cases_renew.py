@@ -95,6 +95,33 @@ RENEW = (
     ),
     case("renew-interrupted", steps.previous_links("example.com"), FORCED, start="lineage"),
     case("renew-many-versions", *([FORCED] * 7), start="lineage"),
+    case(
+        "renew-pending-version",
+        steps.saved_and_not_live("example.com"),
+        "renew",
+        start="lineage",
+    ),
+    case(
+        "renew-ini-false",
+        steps.written("home/cli.ini", "reuse-key = false\n"),
+        f"{FORCED} -c {{home}}/cli.ini --cert-name other.example.com",
+        start="two",
+    ),
+    case("renew-webroot-given", Line(text=f"{FORCED} --webroot -w {{webroot}}", web=True), start="lineage"),
+    case(
+        "renew-quiet-broken",
+        steps.emptied("config/renewal/example.com.conf"),
+        Line(text="renew -q", server=False),
+        start="two",
+        both_streams=True,
+    ),
+    case(
+        "renew-manual",
+        Line(text="certonly --manual -d example.com", typed="\n"),
+        FORCED,
+        start="account",
+        trusting=True,
+    ),
     # reconfigure
     case("reconfigure-nothing", "reconfigure -n --cert-name example.com", start="lineage"),
     case("reconfigure-hook", "reconfigure -n --cert-name example.com --deploy-hook 'echo x'", start="lineage"),

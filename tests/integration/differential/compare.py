@@ -2,9 +2,9 @@
 
 It reads files and runs nothing.
 
-A fact is (aspect, item, value). Aspects: ``exit``, ``files``, ``modes``, ``links``, ``conf``, ``certificates``,
-``keys``, ``labels``, ``markers``, ``streams``, ``notes``. What the machine, the clock or the CA's dice decide is replaced
-by a name in braces.
+A fact is (aspect, item, value). Aspects: ``exit``, ``files``, ``modes``, ``folders``, ``links``, ``conf``,
+``certificates``, ``keys``, ``labels``, ``markers``, ``streams``, ``notes``. What the machine, the clock or the CA's
+dice decide is replaced by a name in braces.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ LABELS = (
 )
 """What scripts look for at the start of a line of standard output."""
 
+_OF_FAILURE = ("Identifier", "Type", "Detail")
 MARKERS = ("(success)", "(failure)", "(skipped)", "(parsefail)")
 
 _LABEL = re.compile(rf"\s*({'|'.join(LABELS)}):\s*(.*?)\s*")
 _MARKER = re.compile(rf"\s*(.*?)\s*({'|'.join(re.escape(marker) for marker in MARKERS)})\s*")
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\+00:00|Z)?")
+_TOKEN = re.compile(r"(?<=/acme-challenge/)[A-Za-z0-9_-]+")
+_ACCOUNT = re.compile(r"\b[0-9a-f]{32}\b")
 _TEMPORARY = (".certbot.lock",)
 
 
@@ -112,7 +115,7 @@ def differences(certbot: Facts, acmectl: Facts) -> list[Difference]:
 
 def _above(aspect: str, item: str) -> list[tuple[str, str]]:
     """The facts that say whether the thing that a fact is about is there, and what it lies in."""
-    if aspect in ("exit", "streams", "labels", "markers"):
+    if aspect in ("exit", "streams", "labels", "markers", "folders"):
         return []
     place, *inside = item.split(" ")
     folders = [("files", str(folder)) for folder in PurePosixPath(place).parents]
@@ -136,8 +139,8 @@ def unseen(found: Sequence[Difference], intended: Iterable[Intended]) -> list[In
 def facts(folder: Path, runs: Sequence[Said], *, both_streams: bool = False) -> dict[tuple[str, str], str]:
     """All facts about the tree below ``folder`` and the command lines that were run there.
 
-    Compared are its folders ``config``, ``cwd``, ``webroot`` and ``out``. Standard error counts only with
-    ``both_streams``, and then only whether there was anything.
+    Compared is all in its folders ``config``, ``cwd``, ``webroot`` and ``out``, and the modes of ``config``, ``work``
+    and ``logs``. Standard error counts only with ``both_streams``, and then only whether there was anything.
     """
     names = _Names(folder)
     found: dict[tuple[str, str], str] = {}
@@ -145,6 +148,9 @@ def facts(folder: Path, runs: Sequence[Said], *, both_streams: bool = False) -> 
         found.update(_said(number, said, names, both_streams=both_streams))
     for part in ("config", "cwd", "webroot", "out"):
         found.update(_tree(folder / part, names))
+    for part in ("config", "work", "logs"):
+        if (folder / part).is_dir():
+            found["folders", part] = f"{stat.S_IMODE((folder / part).stat().st_mode):04o}"
     return found
 
 
@@ -170,7 +176,8 @@ class _Names:
         """``text`` with the stand-ins."""
         for known, name in self._texts:
             text = text.replace(known, name)
-        return _STAMP.sub("{time}", text)
+        text = _TOKEN.sub("{token}", _STAMP.sub("{time}", text))
+        return _ACCOUNT.sub("{another account}", text)
 
 
 def _born(path: Path) -> tuple[str, str]:
@@ -199,11 +206,15 @@ def _said(number: int, said: Said, names: _Names, *, both_streams: bool) -> dict
     if both_streams:
         found["streams", f"{number}: err"] = "something" if said.err.strip() else "nothing"
     seen: dict[str, int] = {}
+    failed = ""
     for line in said.out.splitlines():
         if matched := _LABEL.fullmatch(line):
             label, value = matched.groups()
-            seen[label] = seen.get(label, 0) + 1
-            found["labels", f"{number}: {label} {seen[label]}"] = names.plain(value)
+            # The CA lists authorizations in no order, and so failures are told in none.
+            failed = value if label == "Identifier" else failed
+            about = f"{label} of {failed}" if label in _OF_FAILURE else label
+            seen[about] = seen.get(about, 0) + 1
+            found["labels", f"{number}: {about} {seen[about]}"] = names.plain(value)
     for stream, text in (("out", said.out), ("err", said.err)):
         for line in text.splitlines():
             if matched := _MARKER.fullmatch(line):
@@ -224,7 +235,7 @@ def _tree(folder: Path, names: _Names) -> dict[tuple[str, str], str]:
             found["files", place] = "link"
             found["links", place] = names.plain(str(path.readlink()))
             continue
-        found["files", place] = "folder" if path.is_dir() else "file"
+        found["files", place] = _kind(path)
         found["modes", place] = f"{stat.S_IMODE(status.st_mode):04o}"
         if folder.name == "out" and path.is_file():
             found["notes", place] = names.plain(path.read_text())
@@ -236,6 +247,13 @@ def _tree(folder: Path, names: _Names) -> dict[tuple[str, str], str]:
             same = [other.name for other in path.parent.glob("privkey*.pem") if other.read_bytes() == path.read_bytes()]
             found["keys", place] = " = ".join(sorted(same))
     return found
+
+
+def _kind(path: Path) -> str:
+    if not path.is_dir():
+        return "file"
+    holds = any(below.is_symlink() or not below.is_dir() for below in path.rglob("*"))
+    return "folder" if holds else "empty folder"
 
 
 def _conf(path: Path, place: str, names: _Names) -> dict[tuple[str, str], str]:

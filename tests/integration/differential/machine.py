@@ -19,6 +19,7 @@ from tests.integration.servers.pebble import Pebble
 from tests.integration.servers.static import static_server
 
 FOLDERS = ("config", "work", "logs", "home", "cwd", "webroot", "out")
+MADE_BY_PROGRAMS = ("config", "work", "logs")
 END_OF_INPUT = "\x04" * 3
 
 
@@ -84,8 +85,8 @@ class Line:
 def new_tree(root: Path) -> Tree:
     """An empty one."""
     for name in FOLDERS:
-        (root / name).mkdir(parents=True)
-    (root / "config").rmdir()
+        if name not in MADE_BY_PROGRAMS:
+            (root / name).mkdir(parents=True)
     return Tree(root=root)
 
 
@@ -129,7 +130,7 @@ class Program:
             argv = ["/bin/sh", "-c", expanded(line.text, tree, pebble)]
         environ = dict(os.environ if line.environ is None else line.environ)
         environ |= {"REQUESTS_CA_BUNDLE": str(pebble.ca_bundle), "HOME": str(tree.root / "home")}
-        environ |= {"TMPDIR": str(tree.root / "work"), "PYTHONWARNINGS": "ignore"}
+        environ |= {"TMPDIR": str(tree.root / "home"), "PYTHONWARNINGS": "ignore"}
         with self._served(line, tree, pebble):
             if line.typed is not None:
                 return self._at_terminal(argv, line, tree, environ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 
 from cryptography import x509
@@ -138,5 +139,15 @@ def previous_links(name: str) -> Step:
         for kind in ("cert", "chain", "fullchain", "privkey"):
             link = tree.live(name) / f"{kind}.pem"
             (tree.config / "live" / name / f"previous_{kind}.pem").symlink_to(os.readlink(link))
+
+    return step
+
+
+def saved_and_not_live(name: str) -> Step:
+    """A second version lies in the archive, and the links still lead to the first."""
+
+    def step(tree: Tree) -> None:
+        for kind in ("cert", "chain", "fullchain", "privkey"):
+            shutil.copy2(tree.live(name) / f"{kind}.pem", tree.config / "archive" / name / f"{kind}2.pem")
 
     return step
