@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from acmectl.errors import AuthorizationFailure
     from acmectl.identifiers import Identifier
 
 
@@ -98,6 +99,13 @@ class LineageHealed(Event):
 
     lineage: str
     what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamesRefused(Event):
+    """Some identifiers could not be authorized, and the certificate is made without them."""
+
+    failures: tuple[AuthorizationFailure, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

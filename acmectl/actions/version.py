@@ -23,7 +23,7 @@ from acmectl.errors import (
     ProtocolViolation,
     ServerProblem,
 )
-from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, Notice, WentLive
+from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, NamesRefused, Notice, WentLive
 from acmectl.issuance.issue import issue
 from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
 from acmectl.pki.certificate import read_certificate
@@ -112,6 +112,8 @@ def issue_version(
             left = tuple(identifier for identifier in identifiers if identifier not in failed)
             if not request.allow_subset_of_names or CSR in request.own or not left or len(left) == len(identifiers):
                 raise
+            if isinstance(error, AuthorizationFailed):
+                services.observe(NamesRefused(failures=error.failures))
             gone = ", ".join(str(identifier) for identifier in identifiers if identifier in failed)
             services.observe(Notice(text=f"Going on without {gone}: {error.message}", level="warning"))
             identifiers = left
@@ -300,7 +302,10 @@ def conf_for(target: Target, request: CertificateRequest, key_pem: bytes, number
         # certbot, which knows nothing of the CSR, must not make another key for it.
         params |= {**key_params(csr.key, params), "reuse_key": "True"}
     else:
-        params |= key_params(spec_of(key_pem), params)
+        spec = spec_of(key_pem)
+        # The next one is to be the same key: certbot then writes down all that is known of it.
+        known = ("rsa_key_size", "elliptic_curve") if target.existing is not None and request.key.reuse else ()
+        params |= key_params(spec, {**params, **dict.fromkeys(known, "")})
     own = {key: value for key, value in request.own.items() if key not in OF_ONE_VERSION}
     if target.deploy_hooks:
         own[ledger.KEY] = Owed(version=number, hooks=target.deploy_hooks).to_json()

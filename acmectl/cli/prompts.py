@@ -24,8 +24,8 @@ class Prompts:
     """Asks, or under -n answers with the default or says which flag gives the answer. Implements plugin.api.Terminal.
 
     Every question raises: Aborted when the person cancels or the input ends, Interrupted on a signal, ConfigError when
-    nobody can be asked and there is no default. Where the input is no terminal, its end takes a default of ``choose`` and
-    ``yes_no`` as Enter does. ``flag`` is what a message tells to use instead of answering.
+    nobody can be asked and there is no default. Where the input is no terminal, its end takes a default of ``choose``
+    and ``yes_no`` as Enter does. ``flag`` is what a message tells to use instead of answering.
     """
 
     def __init__(

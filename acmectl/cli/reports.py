@@ -56,6 +56,8 @@ def render(event: Event, console: Console) -> None:  # noqa: PLR0912 - one branc
             console.info(f"Version {event.version} of {event.lineage} is live.")
         case events.LineageHealed():
             console.warning(f"{event.lineage}: {event.what}")
+        case events.NamesRefused():
+            console.status(authorization_report(event.failures))
         case events.HookOutput():
             console.hook_line(event.hook, event.stream, event.line)
         case events.HookEnded():

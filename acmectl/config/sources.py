@@ -161,6 +161,9 @@ def interpret(entry: Entry, row: OptionRow, positive: bool) -> FileValue:
     try:
         if row.kind == "flag":
             said = True if entry.text is None else boolean(entry.text)
+            if not said and positive and row.stored is not None:
+                # As certbot has it, "no" is an answer where renewal files have one of their own: it goes before theirs.
+                return FileValue(row=row, value=False, origin=entry.origin)
             return FileValue(row=row, value=positive, origin=entry.origin, positive=positive, blocked=not said)
         if row.kind == "count":
             return FileValue(row=row, value=_count(entry), origin=entry.origin)

@@ -110,6 +110,11 @@ def test_false_sets_nothing(word: str) -> None:
     assert values(f"expand = {word}\nno-autorenew = {word}").values == {}
 
 
+def test_false_is_an_answer_where_renewal_files_have_one_of_their_own() -> None:
+    found = values("reuse-key = true", "reuse-key = no").values["reuse_key"]
+    assert (found.value, found.origin) == (False, "/x/1.ini line 1")
+
+
 def test_false_keeps_files_of_lower_rank_from_setting_a_flag() -> None:
     assert values("expand = true", "expand = false").values == {}
     assert values("expand = false", "expand = true").values["expand"].value is True

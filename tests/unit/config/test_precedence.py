@@ -75,7 +75,7 @@ def test_the_stronger_source_wins(
     [
         (None, None, [], False, Source.DEFAULT),
         ("true", None, [], True, Source.FILE),
-        ("false", None, [], False, Source.DEFAULT),
+        ("false", None, [], False, Source.FILE),
         ("true", "false", [], False, Source.ENVIRONMENT),
         ("false", "yes", [], True, Source.ENVIRONMENT),
         ("true", "", [], True, Source.FILE),
