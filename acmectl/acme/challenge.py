@@ -17,6 +17,8 @@ class ChallengeType(StrEnum):
 
     HTTP_01 = "http-01"
     DNS_01 = "dns-01"
+    DNS_ACCOUNT_01 = "dns-account-01"
+    DNS_PERSIST_01 = "dns-persist-01"
     TLS_ALPN_01 = "tls-alpn-01"
 
 

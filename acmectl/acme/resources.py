@@ -18,15 +18,23 @@ if TYPE_CHECKING:
     from acmectl.identifiers import Identifier
 
 
+_MOST_ISSUERS = 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryMeta:
-    """What the CA says about itself (RFC 8555 section 7.1.1). Texts are safe for a terminal."""
+    """What the CA says about itself (RFC 8555 section 7.1.1). Texts are safe for a terminal.
+
+    ``account_hash_prefix`` and ``issuer_domain_names`` are of draft-ietf-acme-dns-persist-02 section 4.
+    """
 
     terms_of_service: str | None = None
     website: str | None = None
     caa_identities: tuple[str, ...] = ()
     external_account_required: bool = False
     profiles: Mapping[str, str] = field(default_factory=dict)
+    account_hash_prefix: str | None = None
+    issuer_domain_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +67,24 @@ class Directory:
         )
 
 
+def _names(value: object) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else []
+    return tuple(plain_text(name, 255) for name in names[:_MOST_ISSUERS] if isinstance(name, str))
+
+
 def _read_meta(source: JsonObject | None) -> DirectoryMeta:
     """Meta only informs, so what is malformed in it is left out rather than refused."""
     if source is None:
         return DirectoryMeta()
     fields = source.fields
     terms, website = fields.get("termsOfService"), fields.get("website")
-    names, profiles = fields.get("caaIdentities"), fields.get("profiles")
+    profiles, prefix = fields.get("profiles"), fields.get("accountHashPrefix")
     return DirectoryMeta(
         terms_of_service=plain_text(terms) if isinstance(terms, str) and terms else None,
         website=plain_text(website) if isinstance(website, str) and website else None,
-        caa_identities=tuple(plain_text(n, 255) for n in names if isinstance(n, str))
-        if isinstance(names, list)
-        else (),
+        caa_identities=_names(fields.get("caaIdentities")),
+        account_hash_prefix=plain_text(prefix, 255) if isinstance(prefix, str) and prefix else None,
+        issuer_domain_names=_names(fields.get("issuerDomainNames")),
         external_account_required=fields.get("externalAccountRequired") is True,
         profiles={
             plain_text(name, 100): plain_text(text) if isinstance(text, str) else "" for name, text in profiles.items()
@@ -120,12 +133,16 @@ def _orders_url(reference: str | None, account_url: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """A challenge (RFC 8555 section 8). ``token`` is unchecked: use ``challenge.key_authorization``."""
+    """A challenge (RFC 8555 section 8). ``token`` is unchecked: use ``challenge.key_authorization``.
+
+    ``issuers`` are the names under which the CA looks for its dns-persist-01 record.
+    """
 
     type: str
     url: str
     status: ChallengeStatus
     token: str | None = field(default=None, repr=False)
+    issuers: tuple[str, ...] = ()
     validated: datetime | None = None
     error: Problem | None = None
     retry_after: float | None = None
@@ -140,6 +157,7 @@ class Challenge:
             # Pre-authorized answers of some servers have challenges without a status.
             status=ChallengeStatus.parse(source.optional_text("status") or "pending"),
             token=source.optional_text("token"),
+            issuers=_names(source.fields.get("issuerDomainNames") or source.fields.get("issuer-domain-names")),
             validated=source.time("validated"),
             error=Problem.from_json(error) if error is not None else None,
             retry_after=retry_after,

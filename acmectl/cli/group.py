@@ -76,6 +76,14 @@ _ALL = (
     Verb("update_account", "change the account's e-mail addresses", module="accounts"),
     Verb("unregister", "deactivate the account at the CA", module="accounts"),
     Verb("account", "give the account a new key (account rollover)", arguments="rollover"),
+    Verb(
+        "dns-record",
+        "print the DNS records that let a CA issue for an account",
+        module="dns_record",
+        aliases=("dns_record",),
+        reads_only=True,
+        rare=True,
+    ),
     Verb("plugins", "list the authenticators", arguments="NAME", reads_only=True),
     Verb(
         "hook-path",

@@ -210,8 +210,11 @@ def own_values(given: Settings, selection: Selection, webroots: Webroots) -> dic
 
 def dns_settings(settings: Settings, selection: Selection) -> DnsSettings | None:
     """How records are found and waited for; None where no authenticator works by DNS. Raises: ConfigError."""
-    if not any(name.startswith(_DNS) for name in selection.all):
-        return None
+    return dns_settings_of(settings) if any(name.startswith(_DNS) for name in selection.all) else None
+
+
+def dns_settings_of(settings: Settings) -> DnsSettings:
+    """How records are found and waited for. Raises: ConfigError."""
     from acmectl.dns.resolver import parse_server
     from acmectl.plugin.api import DnsSettings
 

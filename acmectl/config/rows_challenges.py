@@ -81,10 +81,10 @@ ROWS = (
     OptionRow(
         names=("--preferred-challenges",),
         kind="csv",
-        choices=("http", "dns", "http-01", "dns-01"),
+        choices=("http", "dns", "http-01", "dns-01", "dns-account-01", "dns-persist-01"),
         expand=(("http", "http-01"), ("dns", "dns-01")),
         metavar="CHALLENGES",
-        help="challenges to use, the best first: http-01 (http), dns-01 (dns)",
+        help="challenges to use, the best first: http-01 (http), dns-01 (dns), dns-account-01, dns-persist-01",
         topics=("plugins",),
         verbs=_ISSUING,
         stored="pref_challs",

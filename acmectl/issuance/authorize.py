@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from acmectl.acme.challenge import check_token, key_authorization
+from acmectl.acme.challenge import ChallengeType, check_token, key_authorization
 from acmectl.acme.retry import RetryPolicy, poll
 from acmectl.acme.status import AuthorizationStatus, ChallengeStatus, OrderStatus
 from acmectl.errors import (
@@ -24,6 +24,7 @@ from acmectl.identifiers import Identifier
 from acmectl.issuance.preflight import SelfCheck
 from acmectl.issuance.request import Preflight
 from acmectl.plugin.api import ChallengeTask
+from acmectl.plugin.persist import Owner, PersistFacts
 from acmectl.workers import first_error, run_each
 
 if TYPE_CHECKING:
@@ -121,22 +122,43 @@ class Authorizer:
         able = solver.plugin.challenge_types
         ranked = [kind for kind in self.preferred if kind in able] if self.preferred else list(able)
         chosen = next((offered[kind] for kind in ranked if kind in offered), None)
-        if chosen is None or chosen.token is None:
+        if chosen is None or (chosen.token is None and chosen.type != ChallengeType.DNS_PERSIST_01):
             raise PluginError(
                 f"{identifier}: the CA offers {_listed(offered)}; "
                 f"authenticator {solver.name} can do {_listed(ranked) if ranked else 'none that is preferred'}.",
                 hint="A wildcard needs dns-01." if identifier.is_wildcard else "Choose another authenticator.",
                 identifier=identifier,
             )
-        task = ChallengeTask(
+        return _Job(
+            task=self._task(identifier, chosen), challenge=chosen, authorization_url=authorization.url, solver=solver
+        )
+
+    def _task(self, identifier: Identifier, challenge: Challenge) -> ChallengeTask:
+        account_url = self.client.account_url or ""
+        if challenge.type == ChallengeType.DNS_PERSIST_01:
+            # It has no token: the record is there already, or it is not.
+            meta = self.client.directory().meta
+            owner = Owner(
+                account_url=account_url,
+                thumbprint=self.client.key.thumbprint(),
+                hash_prefix=meta.account_hash_prefix if meta.issuer_domain_names else None,
+            )
+            return ChallengeTask(
+                identifier=identifier,
+                type=challenge.type,
+                token="",
+                key_authorization="",
+                account_url=account_url,
+                persist=PersistFacts(owner=owner, issuers=challenge.issuers),
+            )
+        return ChallengeTask(
             identifier=identifier,
-            type=chosen.type,
-            token=check_token(chosen.token),
-            key_authorization=key_authorization(chosen.token, self.client.key),
-            account_url=self.client.account_url or "",
+            type=challenge.type,
+            token=check_token(challenge.token),
+            key_authorization=key_authorization(challenge.token, self.client.key),
+            account_url=account_url,
             alpn_builder=_alpn_certificate,
         )
-        return _Job(task=task, challenge=chosen, authorization_url=authorization.url, solver=solver)
 
     def _present(
         self,

@@ -27,6 +27,7 @@ from acmectl.clock import Clock
 from acmectl.errors import AuthorizationFailed, AuthorizationFailure, HookFailed, PluginError
 from acmectl.identifiers import Identifier
 from acmectl.interrupts import Interrupts
+from acmectl.plugin.persist import PersistFacts, record_name
 
 API_VERSION = 1
 
@@ -88,7 +89,7 @@ class Option:
 class ChallengeTask:
     """One challenge to answer. ``token`` has been checked against ``^[A-Za-z0-9_-]{22,}$`` before it comes here.
 
-    ``account_url`` is the account's URL at the CA.
+    ``account_url`` is the account's URL at the CA. A dns-persist-01 challenge has ``persist`` and no token.
     """
 
     identifier: Identifier
@@ -96,6 +97,7 @@ class ChallengeTask:
     token: str
     key_authorization: str = field(repr=False)
     account_url: str = ""
+    persist: PersistFacts | None = None
     alpn_builder: Callable[[ChallengeTask], tuple[bytes, bytes]] | None = field(default=None, repr=False)
 
     @property
@@ -118,8 +120,11 @@ class ChallengeTask:
     def record_name(self) -> str:
         """Absolute name, without trailing dot, of the TXT record.
 
-        RFC 8555 section 8.4; for dns-account-01 draft-ietf-acme-dns-account-label section 3.
+        RFC 8555 section 8.4; for dns-account-01 draft-ietf-acme-dns-account-label section 3; for dns-persist-01
+        draft-ietf-acme-dns-persist.
         """
+        if self.type == "dns-persist-01":
+            return record_name(self.identifier.base)
         name = f"_acme-challenge.{self.identifier.base}"
         return f"{account_label(self.account_url)}.{name}" if self.type == "dns-account-01" else name
 
