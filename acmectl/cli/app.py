@@ -88,16 +88,16 @@ def _parse(argv: Sequence[str], table: OptionTable) -> params.Parsed | None:
     try:
         line = params.read(argv, table)
     except UsageError:
-        if not any(token in _HELP_FLAGS for token in argv):
-            raise
-        # Whoever asks for help may not yet know how the rest is written.
-        words = [token for token in argv if token in pages.topics(table)]
-        show(pages.page(words, table) or "")
-        return None
-    if line.has("--help"):
+        if any(token in _HELP_FLAGS for token in argv):
+            # Whoever asks for help may not yet know how the rest is written.
+            words = [token for token in argv if token in pages.topics(table)]
+            show(pages.page(words, table) or "")
+            return None
+        line = None  # it may have options of plugins
+    if line is not None and line.has("--help"):
         _help(_topic(argv, line.words), table)
         return None
-    if line.has("--version"):
+    if line is not None and line.has("--version"):
         show_version()
         return None
     parsed = params.parse(argv, table)

@@ -183,7 +183,7 @@ class LexiconProvider(DnsProvider):
 class Lexicon(LexiconProvider):
     """Any of lexicon's providers: ``provider`` says which, the other keys are lexicon's own options for it."""
 
-    summary = "TXT records by way of any provider that lexicon knows"
+    summary = "Answer by TXT records at any provider that lexicon knows"
     credentials = (
         Credential(name="provider", help="lexicon's name of the provider", secret=False, example="powerdns"),
         Credential(name="ttl", help="TTL of the records in seconds (60)", required=False, secret=False, example="300"),
@@ -316,9 +316,9 @@ def _named(name: str) -> type[NamedProvider]:
         f"{row.name.capitalize()}Provider",
         (NamedProvider,),
         {
-            "__doc__": f"TXT records in zones of {row.title}.",
+            "__doc__": f"Puts TXT records into zones at {row.title}.",
             "in_table": row,
-            "summary": f"TXT records in zones of {row.title}",
+            "summary": f"Answer by TXT records at {row.title}",
             "credentials": tuple(
                 Credential(name=key.name, help=key.help, required=key.required, secret=key.secret, example=key.example)
                 for key in row.keys

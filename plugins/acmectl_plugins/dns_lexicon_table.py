@@ -71,7 +71,7 @@ ROWS = (
             Key(
                 name="email",
                 option="auth_username",
-                help="address of the account, for a global API key",
+                help="instead of the token: address of the account, with its global key",
                 secret=False,
                 required=False,
                 example="admin@example.com",
@@ -79,7 +79,7 @@ ROWS = (
             Key(
                 name="api_key",
                 option="auth_token",
-                help="global API key of the account",
+                help="instead of the token: global API key of the account",
                 required=False,
                 example="0123456789abcdef0123456789abcdef01234",
             ),
