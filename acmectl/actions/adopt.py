@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from acmectl.actions.adopt_hooks import CERTBOTS_TREE, HOOK_KEYS, check_directory_hooks, check_words
 from acmectl.actions.adopt_lineage import LineageChecker
 from acmectl.actions.adoption import CheckedTree, Finding, Weight
+from acmectl.actions.config_files import is_dir
 from acmectl.config.directories import ADOPTED
 from acmectl.config.sources import read_entries
 from acmectl.errors import AcmectlError, ConfigError
@@ -59,11 +60,15 @@ def check(services: Services, complete: CompleteRenewal) -> CheckedTree:
     Raises: ConfigError where there is no tree; StorageError when it cannot be listed.
     """
     layout = services.layout
-    if not any(path.is_dir() for path in (layout.renewal_root, layout.accounts_root, layout.live_root)):
+    if not any(is_dir(path) for path in (layout.renewal_root, layout.accounts_root, layout.live_root)):
         raise ConfigError(
             f"{layout.config_dir} is no tree of certbot's: it has neither renewal, live nor accounts.",
             hint="Give the directory that certbot calls its config-dir: acmectl adopt DIR.",
         )
+    for path in (layout.renewal_root, layout.live_root, layout.archive_root, layout.accounts_root):
+        if path.exists() and not os.access(path, os.R_OK | os.X_OK):
+            # Else everything would look as if it were not there.
+            raise ConfigError(f"{path} may not be looked into.", hint="Run it as root, or as the owner of the tree.")
     checker = LineageChecker(services, complete)
     lineages = tuple(checker.check(name) for name in services.lineages.names())
     commands: dict[Path, tuple[str, ...]] = {}
@@ -164,7 +169,7 @@ def _stored_directories(config_dir: Path) -> dict[str, Path]:
             if text is not None:
                 found.add(text)
     paths = {key: Path(next(iter(found))) for key, found in noted.items() if len(found) == 1}
-    return {key: path for key, path in paths.items() if path.is_absolute() and path.is_dir()}
+    return {key: path for key, path in paths.items() if path.is_absolute() and is_dir(path)}
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.adoption import Finding, Weight
-from acmectl.actions.config_files import read_config_file
+from acmectl.actions.config_files import is_file, read_config_file
 from acmectl.actions.hook_process import search_path
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def check_commands(conf: RenewalConf, conf_path: Path, command: str, environ: Ma
         if program is None or shutil.which(program, path=search_path(environ)) is not None:
             continue
         weight = Weight.PROBLEM if key in _NEEDED else Weight.WARNING
-        if Path(program).is_file():
+        if is_file(program):
             what, todo = f"{key}: {program} is not executable", f"chmod +x {shlex.quote(program)}"
         else:
             what, todo = f"{key}: there is no {program}", f"{command} {option} COMMAND"
@@ -61,7 +62,7 @@ def check_commands(conf: RenewalConf, conf_path: Path, command: str, environ: Ma
 def check_directory_hooks(layout: Layout) -> Iterator[Finding]:
     """Files in the hook directories that do not run, or whose interpreter is not there."""
     for path in _directory_hooks(layout):
-        if not path.stat().st_mode & 0o111:
+        if not os.access(path, os.X_OK):
             yield Finding(
                 weight=Weight.WARNING,
                 path=path,
@@ -70,7 +71,7 @@ def check_directory_hooks(layout: Layout) -> Iterator[Finding]:
             )
             continue
         interpreter = _interpreter(path)
-        if interpreter is not None and not Path(interpreter).exists():
+        if interpreter is not None and not is_file(interpreter):
             what = f"its interpreter {interpreter} does not exist, so it fails every renewal"
             todo = f"Install {interpreter}, or switch the hook off: chmod a-x {shlex.quote(str(path))}"
             yield Finding(weight=Weight.WARNING, path=path, what=what, todo=todo)
@@ -128,7 +129,7 @@ def _directory_hooks(layout: Layout) -> Iterator[Path]:
             entries = sorted(layout.hooks_dir(when).iterdir())
         except OSError:
             continue
-        yield from (path for path in entries if not path.name.endswith("~") and path.is_file())
+        yield from (path for path in entries if not path.name.endswith("~") and is_file(path))
 
 
 def _interpreter(path: Path) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from acmectl.actions.adopt_hooks import check_commands
 from acmectl.actions.adoption import CheckedLineage, Finding, Weight
 from acmectl.actions.backoff import Backoff
+from acmectl.actions.config_files import is_file
 from acmectl.actions.due import Due, parse_before_expiry, renewal_due
 from acmectl.actions.listing import REVOKED, list_certificates
 from acmectl.actions.shipped_hooks import reload_hook
@@ -54,7 +55,7 @@ class LineageChecker:
         """Everything about one lineage, broken or not. Raises: Interrupted."""
         path = self._services.layout.renewal_conf(name)
         broken = CheckedLineage(name=name, conf_path=path)
-        if path.is_file() and path.stat().st_size == 0:
+        if is_file(path) and os.path.getsize(path) == 0:  # noqa: PTH202 - as is_file
             what = "it is empty: certbot leaves such a file behind when it cannot store a new certificate"
             return _with(broken, _problem(path, what, f"rm {shlex.quote(str(path))}"))
         try:
@@ -234,14 +235,14 @@ def _credentials(conf: RenewalConf) -> Iterator[tuple[str, str]]:
         value = conf.text(key)
         if value is None or not value.startswith("/"):
             continue
-        if key.endswith("_credentials") or (secretive and key.startswith(_prefix(conf)) and Path(value).is_file()):
+        if key.endswith("_credentials") or (secretive and key.startswith(_prefix(conf)) and is_file(value)):
             yield key, value
 
 
 def _of_credentials(path: str, whose: str, *, needed: bool) -> Iterator[Finding]:
     reason = refusal(path)
     if reason is not None:
-        there = Path(path).is_file()
+        there = is_file(path)
         yield Finding(
             weight=Weight.PROBLEM if needed else Weight.NOTE,
             path=Path(path),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.actions.config_files import BoundedReader, files_below, included
+from acmectl.actions.config_files import BoundedReader, files_below, included, is_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,7 +78,7 @@ class ApacheParser:
             into += self._included(args[0], depth)
         elif name == "define" and len(args) > 1:
             self._variables[args[0]] = args[1]
-        elif name == "serverroot" and args and Path(args[0]).is_dir():
+        elif name == "serverroot" and args and is_dir(args[0]):
             self._server_root = args[0]
         elif name:
             into.append(Directive(name=name, args=args))
@@ -87,7 +87,7 @@ class ApacheParser:
         if depth >= _MOST_INCLUDES:
             return
         for found in included(self._server_root, pattern):
-            for path in files_below(found) if Path(found).is_dir() else [found]:
+            for path in files_below(found) if is_dir(found) else [found]:
                 yield from self._file(path, depth + 1)
 
     def _words(self, line: str) -> tuple[str, tuple[str, ...]]:

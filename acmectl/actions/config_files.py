@@ -71,3 +71,13 @@ def files_below(folder: str) -> list[str]:
     """The paths below a folder, sorted; not all of them where there are very many."""
     found = glob.iglob(f"{glob.escape(folder)}/**", recursive=True)  # noqa: PTH207 - follows links, as servers do
     return sorted(islice(found, _MOST_IN_A_FOLDER))
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is a file; False also where one may not look."""
+    return os.path.isfile(path)  # noqa: PTH113 - a Path would raise PermissionError
+
+
+def is_dir(path: str | Path) -> bool:
+    """Whether there is a directory; False also where one may not look."""
+    return os.path.isdir(path)  # noqa: PTH112 - a Path would raise PermissionError

@@ -5,14 +5,15 @@ from __future__ import annotations
 import fnmatch
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.apache_syntax import ApacheParser
+from acmectl.actions.config_files import is_file
 from acmectl.actions.web_places import BELOW, PROBE, Place, folder_of_answers, may_match, unknown, web_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from acmectl.actions.apache_syntax import Directive
 
@@ -227,4 +228,4 @@ def config_path(environ: Mapping[str, str], params: Mapping[str, object]) -> str
         candidates = tuple(f"{root}/{name}" for name in ("apache2.conf", "conf/httpd.conf", "httpd.conf"))
     else:
         candidates = CONFIGS
-    return next((path for path in candidates if Path(path).is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)

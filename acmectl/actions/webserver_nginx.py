@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.actions.config_files import BoundedReader
+from acmectl.actions.config_files import BoundedReader, is_file
 from acmectl.actions.nginx_syntax import Directive, parse
 from acmectl.actions.web_places import (
     BELOW,
@@ -25,6 +24,7 @@ from acmectl.actions.web_places import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 CONFIGS = ("/etc/nginx/nginx.conf", "/usr/local/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf")
 VARIABLE = "NGINX_RELOAD_CONFIG"
@@ -278,4 +278,4 @@ def config_path(environ: Mapping[str, str], params: Mapping[str, object]) -> str
     given = environ.get(VARIABLE)
     root = params.get("nginx_server_root")
     candidates = [given] if given else [f"{root}/nginx.conf"] if isinstance(root, str) and root != "None" else CONFIGS
-    return next((path for path in candidates if Path(path).is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)

@@ -236,6 +236,15 @@ def test_the_commands_that_are_told_do_the_same(machine: Machine) -> None:
     assert len(machine.adopt()["certbot_timers"]) == 5
 
 
+def test_somebody_who_may_not_look_is_told_so_and_nothing_else(machine: Machine) -> None:
+    weak = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    machine.systemd.run("chown", "daemon", f"{TREE}/live")
+    done = machine.systemd.run(*weak, Systemd.PROGRAM, "adopt", check=False)
+    machine.systemd.run("chown", "root", f"{TREE}/live")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {TREE}/live may not be looked into.\nRun it as root")
+
+
 NGINX = """\
 user www-data;
 pid /run/nginx.pid;

@@ -12,6 +12,7 @@ from acmectl.actions import adopt
 from acmectl.actions.adopt_hooks import CERTBOTS_TREE
 from acmectl.actions.adoption import CheckedTree, Finding, Weight
 from acmectl.actions.certbot_timers import Machine, disable, find_timers
+from acmectl.actions.config_files import is_file
 from acmectl.cli import params
 from acmectl.cli.prompts import Prompts
 from acmectl.cli.requests import certificate_request
@@ -130,7 +131,7 @@ def _users_file(app: App) -> Iterator[Finding]:
     """certbot's own file of the user, which has another name with acmectl."""
     ours = directories_here(app.environ).user_file
     theirs = ours.parent.parent / "letsencrypt" / "cli.ini"
-    if theirs.is_file() and not ours.exists():
+    if is_file(theirs) and not is_file(ours):
         todo = shlex.join(["install", "-D", "-m", "600", str(theirs), str(ours)])
         yield Finding(weight=Weight.WARNING, path=theirs, what=f"certbot reads it; acmectl reads {ours}", todo=todo)
 
