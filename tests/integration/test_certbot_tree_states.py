@@ -111,7 +111,7 @@ def test_edited_renewal_files_renew_and_keep_what_they_said(tree: Acmectl) -> No
 
 
 def test_a_renewal_file_of_the_first_years_with_every_default_in_it_renews(tree: Acmectl) -> None:
-    """The first releases stored all options, also those of plugins; written by hand from one of that time."""
+    """The first releases stored all options, also those of plugins. By hand: they no longer run."""
     old = Path(__file__).with_name("data") / "first_years.conf"
     config = tree.config
     assert tree.pebble is not None
