@@ -70,6 +70,10 @@ class ConfigError(AcmectlError):
     """What was asked for is understood but cannot be done."""
 
 
+class RenewalFileInvalid(ConfigError):
+    """A renewal file holds a value that cannot be what its key needs."""
+
+
 class AcmeError(AcmectlError):
     """Something between us and the CA."""
 

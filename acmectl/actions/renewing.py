@@ -12,7 +12,15 @@ from acmectl.actions.backoff import Backoff
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.outcomes import Ending, LineageResult
-from acmectl.errors import AcmectlError, AuthorizationFailed, HookFailed, Interrupted, RateLimited, StorageError
+from acmectl.errors import (
+    AcmectlError,
+    AuthorizationFailed,
+    HookFailed,
+    Interrupted,
+    RateLimited,
+    RenewalFileInvalid,
+    StorageError,
+)
 from acmectl.events import Notice
 from acmectl.pki.summary import summary
 
@@ -59,10 +67,11 @@ class Renewer:
             raise
         except AcmectlError as error:
             self._note_failure(snapshot, error)
+            invalid = isinstance(error, RenewalFileInvalid)
             return LineageResult(
                 name=snapshot.name,
-                path=snapshot.fullchain_path,
-                ending=Ending.FAILURE,
+                path=snapshot.conf_path if invalid else snapshot.fullchain_path,
+                ending=Ending.PARSEFAIL if invalid else Ending.FAILURE,
                 why=error.message,
                 hint=error.hint,
                 rule=str(due.rule),

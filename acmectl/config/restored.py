@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acmectl.errors import ConfigError
+from acmectl.errors import RenewalFileInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -35,7 +35,7 @@ def restore(
     ``params`` is its ``[renewalparams]``, ``own`` its section ``[acmectl]``; destinations in ``leave_out`` are not
     taken from the file. ``origin`` is its path, for messages.
 
-    Raises: ConfigError for a value that cannot be what its option needs.
+    Raises: RenewalFileInvalid for a value that cannot be what its option needs.
     """
     skip = {*leave_out, *_DIRECTORIES, *_chained(settings, params)}
     values: dict[str, Value] = {}
@@ -85,7 +85,7 @@ def _typed(row: OptionRow, raw: str | list[str], key: str, origin: str) -> Value
     text = raw if isinstance(raw, str) else ",".join(raw)
     if row.kind == "flag":
         if text.lower() not in _FLAGS:
-            raise ConfigError(
+            raise RenewalFileInvalid(
                 f"{origin}: {key} is {text!r}, which is neither True nor False.", hint="Correct the file."
             )
         return _FLAGS[text.lower()]
@@ -93,5 +93,7 @@ def _typed(row: OptionRow, raw: str | list[str], key: str, origin: str) -> Value
         try:
             return int(text)
         except ValueError:
-            raise ConfigError(f"{origin}: {key} is {text!r}, which is no number.", hint="Correct the file.") from None
+            raise RenewalFileInvalid(
+                f"{origin}: {key} is {text!r}, which is no number.", hint="Correct the file."
+            ) from None
     return text

@@ -282,6 +282,7 @@ ISSUE = (
     case(
         "csr-run", steps.request("cwd/a.csr", "example.com"), "run -n {standalone} -i null --csr a.csr", start="account"
     ),
+    case("run-dry-run", "run -n {standalone} -i null --dry-run -d example.com", start="account"),
     # Modes and streams.
     case("umask-077", Line(text="certonly -n {standalone} -d example.com --agree-tos", umask=0o077)),
     case(

@@ -52,6 +52,18 @@ WANTED: dict[str, tuple[Intended, ...]] = {
     ),
     # new certificates
     "run-without-installer": all_of("run-without-installer", *ISSUED),
+    "csr-run": all_of(
+        "run-without-installer",
+        ("exit", "1", "1", "0"),
+        ("files", "cwd/0000_cert.pem", None, "file"),
+        ("files", "cwd/0000_chain.pem", None, "file"),
+        ("files", "cwd/0001_chain.pem", None, "file"),
+        ("labels", "1: Certificate is saved at 1", None, "{root}/cwd/0000_cert.pem"),
+        ("streams", "1: out", "nothing", "something"),
+    ),
+    "run-dry-run": all_of(
+        "run-without-installer", ("exit", "1", "1", "0"), ("streams", "1: out", "nothing", "something")
+    ),
     "cert-name-with-slash": (wanted("bad-cert-name", "streams", "1: out", "something", "nothing"),),
     "key-rsa-small": SILENT,
     "webroot-missing": SILENT,
