@@ -17,6 +17,7 @@ from acmectl.actions.hooks import HookSession
 from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.renewable import refuse_certbots_plugin
+from acmectl.actions.second_look import due_after_all
 from acmectl.actions.settle import settle_all
 from acmectl.actions.version import Target, announce, issue_version
 from acmectl.errors import ConfigError, HookFailed, StorageError
@@ -210,13 +211,24 @@ def _settled(services: Services, wanted: Wanted) -> New | Renew | Keep | NeedNam
         _heal(services, [name for name in services.lineages.names() if name in left])
     if wanted.cert_name is not None and services.lineages.exists(wanted.cert_name):
         services.lineages.get(wanted.cert_name)  # a damaged one is an error here, not a name that is free
-    plan: Plan = decide(wanted, survey(services))
+    plan = _decided(services, wanted)
     if isinstance(plan, Ask):
         plan = _answered(services, plan)
     if isinstance(plan, Renew | Keep) and not wanted.dry_run and _heal(services, [plan.lineage]):
-        again = decide(wanted, survey(services))
+        again = _decided(services, wanted)
         plan = _answered(services, again) if isinstance(again, Ask) else again
     return plan
+
+
+def _decided(services: Services, wanted: Wanted) -> Plan:
+    """The plan; a certificate that it would keep is looked at a second time."""
+    known = survey(services)
+    plan = decide(wanted, known)
+    kept = isinstance(plan, Keep) or (isinstance(plan, Ask) and plan.doubt is Doubt.KEEP_OR_RENEW)
+    name = plan.lineage if kept and isinstance(plan, Keep | Ask) else None
+    if name is None or wanted.dry_run or not due_after_all(services, name):
+        return plan
+    return decide(wanted, [replace(one, due=True) if one.name == name else one for one in known])
 
 
 def _heal(services: Services, names: list[str]) -> bool:

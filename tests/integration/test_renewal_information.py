@@ -77,6 +77,17 @@ def test_a_future_window_is_waited_for_with_one_instant_that_is_kept(issued: Acm
     assert (third["ari"]["instant"], third["ari"]["start"]) == (first["ari"]["instant"], first["ari"]["start"])  # type: ignore[index]
 
 
+def test_certonly_asks_too_before_it_keeps_a_certificate(issued: Acmectl) -> None:
+    again = ("certonly", "-n", "--standalone", "-d", NAME)
+    suggest(issued, 20 * DAY, 30 * DAY)
+    assert issued.run(*again, "--json").ok().json["outcome"] == "kept"
+    assert "ari_retry_after" in conf(issued).read_text()
+    suggest(issued, -2 * DAY, -1 * DAY)
+    may_ask_again(issued)
+    assert issued.run(*again, "--json").ok().json["outcome"] == "renewed"
+    assert versions(issued, NAME) == {"2"}
+
+
 def test_a_window_that_moves_into_the_past_renews_at_once_and_the_new_certificate_starts_afresh(
     issued: Acmectl,
 ) -> None:
