@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _WORKERS = 16
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between two rounds, then the last one again and again
-_DEAD_AFTER = 3  # rounds without any answer, as long as another server of the zone does answer
+_DEAD_AFTER = 2  # rounds without any answer, as long as another server of the zone does answer
 _TIMEOUT = 3.0
 _GONE = (Outcome.SILENT, Outcome.UNREACHABLE)
 
@@ -44,8 +44,8 @@ class Lacking:
 class Propagation:
     """How the wait ended: nothing lacking means that every server has every value.
 
-    ``dead`` servers never answered while others of their zone did; ``blocked`` zones had no server that answers.
-    ``seconds`` is how long it took.
+    ``dead`` servers did not answer while others of their zone did; ``blocked`` zones had no server that answers. A
+    server that this machine has no route to is in neither. ``seconds`` is how long it took.
     """
 
     lacking: tuple[Lacking, ...] = ()
@@ -96,7 +96,7 @@ def wait_until_visible(
         rounds += 1
     return Propagation(
         lacking=_lacking(todo, watches, dead),
-        dead=tuple(watches[key].server for key in sorted(dead)),
+        dead=tuple(watches[key].server for key in sorted(dead) if not _has_no_route(watches[key])),
         blocked=tuple(sorted(blocked)),
         seconds=clock.monotonic() - started,
     )

@@ -51,13 +51,20 @@ class Resolver:
     def ask(self, name: str, kind: str) -> Reply:
         """The answer of the first resolver that has one. Raises: NameServerError when none has."""
         failures: list[str] = []
+        broken = True
         for attempt in range(_TRIES):
             for server in self._servers():
                 reply = ask(server, name, kind, recursive=True)
                 if reply.outcome in _FINAL:
                     return reply
+                broken = broken and reply.outcome is Outcome.BROKEN
                 if attempt == 0:
                     failures.append(f"{server}: {reply.describe()}")
+        if failures and broken:
+            raise NameServerError(
+                f"The resolvers find no answer for {name} ({kind}): {'; '.join(failures)}.",
+                hint=f"The name servers of {name} may be out of order, or delegated to wrongly.",
+            )
         raise NameServerError(
             f"No resolver could look up {name} ({kind}): {'; '.join(failures)}.",
             hint="Check this machine's DNS (/etc/resolv.conf), or name a resolver with --dns-resolver ADDRESS.",

@@ -24,6 +24,10 @@ _MOST_CUTS = 8
 _SHORT = 3.0  # seconds for one server while there are others to ask
 
 
+class AliasError(NameServerError):
+    """Aliases that lead nowhere: the record has no place, whatever else is known of the name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where the value for ``asked`` is to be put: at ``name`` in ``zone``, which ``servers`` answer for.
@@ -49,11 +53,28 @@ class ZoneFinder:
         self._aliases = dict(aliases or {})
         self._zones: dict[str, str] = {}
         self._servers: dict[str, tuple[Server, ...]] = {}
+        self._silent: set[str] = set()
         self._lock = threading.Lock()
 
     def locate(self, name: str) -> Place:
-        """The place of the record ``name``. Raises: NameServerError with the chain of aliases."""
+        """The place of the record ``name``. Raises: AliasError with the chain of aliases, NameServerError."""
         chain = [name]
+        try:
+            return self._at_the_end(chain)
+        except AliasError:
+            raise
+        except NameServerError as error:
+            if len(chain) == 1:
+                raise
+            raise AliasError(
+                f"{name} is an alias (CNAME), and where it points no record can be put: {_shown(chain)}. "
+                f"{error.message}",
+                hint=error.hint,
+            ) from error
+
+    def _at_the_end(self, chain: list[str]) -> Place:
+        """Follow the aliases from the one name in ``chain``, which gets those on the way."""
+        name = chain[0]
         while True:
             given = self._aliases.get(chain[-1])
             answer: _Answer = (Reply(outcome=Outcome.ALIAS, alias=given), "", (), None)
@@ -65,13 +86,13 @@ class ZoneFinder:
                     asked=name, name=chain[-1], zone=zone, servers=servers, chain=tuple(chain), unconfirmed=doubt
                 )
             if reply.alias in chain:
-                raise NameServerError(
+                raise AliasError(
                     f"{name}: its aliases (CNAME) go round in a circle: {_shown((*chain, reply.alias))}.",
                     hint="Correct the CNAME records.",
                 )
             chain.append(reply.alias)
             if len(chain) > _MOST_ALIASES:
-                raise NameServerError(f"{name}: there are too many aliases (CNAME): {_shown(chain)}.")
+                raise AliasError(f"{name}: there are too many aliases (CNAME): {_shown(chain)}.")
 
     def servers(self, zone: str) -> tuple[Server, ...]:
         """All addresses of the authoritative servers of ``zone``. Raises: NameServerError when there is none."""
@@ -79,9 +100,7 @@ class ZoneFinder:
             known = self._servers.get(zone)
         if known is None:
             hosts = self._resolver.ask(zone, "NS").values
-            known = tuple(
-                Server(address=address, host=host) for host in hosts for address in self._resolver.addresses(host)
-            )
+            known = tuple(Server(address=address, host=host) for host in hosts for address in self._addresses(host))
             if not known:
                 why = f"none of {', '.join(hosts)} has an address" if hosts else "it has no NS records"
                 raise NameServerError(
@@ -90,6 +109,13 @@ class ZoneFinder:
             with self._lock:
                 self._servers[zone] = known
         return known
+
+    def _addresses(self, host: str) -> tuple[str, ...]:
+        """None for a server whose address is not to be had: the CA will use the others too."""
+        try:
+            return self._resolver.addresses(host)
+        except NameServerError:
+            return ()
 
     def zone_of(self, name: str) -> str:
         """The zone that ``name`` lies in, as the resolver knows it. Raises: NameServerError when there is none."""
@@ -124,8 +150,12 @@ class ZoneFinder:
         for _ in range(_MOST_CUTS):
             servers = self.servers(zone)
             said: list[tuple[Server, Reply]] = []
-            for server in servers:
+            # One that was silent once would cost every other name the same time.
+            for server in sorted(servers, key=lambda one: one.address in self._silent):
                 reply = ask(server, name, "CNAME", timeout=_SHORT)
+                if reply.outcome is Outcome.SILENT:
+                    with self._lock:
+                        self._silent.add(server.address)
                 if reply.outcome is Outcome.FOUND:
                     return Reply(outcome=Outcome.ALIAS, alias=reply.values[0]), zone, servers, None
                 if reply.outcome.is_usable or reply.outcome is Outcome.REFERRAL:

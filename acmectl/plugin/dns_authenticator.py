@@ -198,11 +198,15 @@ class DnsAuthenticator(Authenticator):
         return places
 
     def _as_the_provider_knows_it(self, place: Place | AcmectlError, name: str) -> Place | AcmectlError:
-        from acmectl.dns.zones import Place
+        from acmectl.dns.zones import AliasError, Place
 
+        if isinstance(place, AliasError):
+            return place
         try:
             zone = self._provider().find_zone(name if isinstance(place, AcmectlError) else place.name)
         except PluginError as error:
+            if not isinstance(place, AcmectlError) and place.name != name:
+                return PluginError(f"{name} is an alias (CNAME) of {place.name}: {error.message}", hint=error.hint)
             return error
         if zone is None:
             return place

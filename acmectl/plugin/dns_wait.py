@@ -43,16 +43,23 @@ def wait_for(
         progress=context.progress,
     )
     _tell(found, context)
-    blocked = sorted({*found.blocked, *(place.zone for place in hidden)})
-    if blocked:
-        patience = fixed if fixed is not None else unseen
-        left = max(0.0, patience - (context.clock.monotonic() - started))
+    patience = fixed if fixed is not None else unseen
+    left = max(0.0, patience - (context.clock.monotonic() - started))
+    why = {place.zone: place.unconfirmed or "its name servers are not known" for place in hidden}
+    if found.blocked:
+        zones = _few(zone for zone in found.blocked if zone not in why)
+        why[zones] = "its name servers do not answer; port 53 may be closed to the outside here"
+    if why:
+        reasons = _few(f"in {zones}: {_sentence(text)}" for zones, text in sorted(why.items()))
         context.warn(
-            f"The name servers of {_few(blocked)} cannot be asked from here (port 53 may be closed to the outside), so "
-            f"nobody looks whether the records are there; waiting {left:.0f} seconds instead. "
-            "--no-dns-propagation-check does so without a try, --dns-propagation-seconds says how long."
+            f"Nobody can look from here whether the records are there ({reasons}); waiting {left:.0f} seconds instead. "
+            "--dns-propagation-seconds says how long, --no-dns-propagation-check does not even try to look."
         )
         _pause(context, left)
+
+
+def _sentence(text: str) -> str:
+    return text.rstrip(".")
 
 
 def _pause(context: Context, seconds: float) -> None:

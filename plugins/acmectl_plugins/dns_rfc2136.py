@@ -104,9 +104,11 @@ class Rfc2136(DnsProvider):
                     return zone
             said.append(dns.rcode.to_text(answer.rcode()))
             cut = next((_text(rrset) for rrset in answer.authority if _is(rrset, "NS")), "")
-            if cut and _lies_in(name, cut):
-                said[-1] = f"that {cut} is delegated to other servers"
-                break
+            if cut and _lies_in(name, cut) and not answer.answer:
+                raise PluginError(
+                    f"{self._where} is not the one for {name}: it says that {cut} is delegated to other servers.",
+                    hint=f"Send updates to the primary server of {cut}.",
+                )
             candidate = candidate.partition(".")[2]
         raise PluginError(
             f"{self._where} has no zone for {name}; it answers {', '.join(dict.fromkeys(said))}.",
@@ -183,7 +185,7 @@ class Rfc2136(DnsProvider):
         for rrset in answer.answer:
             if _text(rrset) == name and _is(rrset, "CNAME"):
                 raise PluginError(
-                    f"On {self._where} {name} is an alias (CNAME), which can have no other record.",
+                    f"{self._where} has an alias (CNAME) at {name}, which can have no other record.",
                     hint="Remove it, or name the place of the record with --dns-alias.",
                 )
         zones = (_text(rrset) for rrset in (*answer.answer, *answer.authority) if _is(rrset, "SOA"))

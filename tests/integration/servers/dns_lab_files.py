@@ -16,7 +16,10 @@ DEAD = "127.0.0.99"
 """Nothing listens here."""
 ADDRESSES = (ROOT, PRIMARY, SECONDARY, POWERDNS, KNOT, RESOLVER, SLOW_RESOLVER, DEAD, PRIMARY6)
 API_KEY = "secretkey"
-ZONES = ("example.test", "second.test", "slow.test", "halfdead.test", "hidden.test", "v6.test", "secret.test")
+ZONES = (
+    *("example.test", "second.test", "slow.test", "halfdead.test", "lost.test", "hidden.test", "v6.test"),
+    "secret.test",
+)
 """On the BIND primary."""
 TRANSFERRED = ("example.test", "slow.test", "hidden.test")
 POWERDNS_ZONES = ("acme-delegate.test", "acmedeleg.net")
@@ -59,7 +62,10 @@ slow.test. IN NS ns1.example.test.
 slow.test. IN NS ns2.example.test.
 hidden.test. IN NS ns2.example.test.
 halfdead.test. IN NS ns1.example.test.
-halfdead.test. IN NS ns1.dead.test.
+halfdead.test. IN NS ns2.halfdead.test.
+ns2.halfdead.test. IN A {DEAD}
+lost.test. IN NS ns1.example.test.
+lost.test. IN NS ns1.dead.test.
 v6.test. IN NS ns1.example.test.
 v6.test. IN NS ns1.v6.test.
 ns1.v6.test. IN AAAA 2001:db8::1
@@ -96,7 +102,8 @@ loop IN CNAME _acme-challenge.loop.example.test.
 """,
     "slow.test": f"{_APEX}{_NS1}{_NS2}",
     "hidden.test": f"{_APEX}{_NS2}",
-    "halfdead.test": f"{_APEX}{_NS1}@ IN NS ns1.dead.test.\n",
+    "halfdead.test": f"{_APEX}{_NS1}@ IN NS ns2\nns2 IN A {DEAD}\n",
+    "lost.test": f"{_APEX}{_NS1}@ IN NS ns1.dead.test.\n",
     "v6.test": f"{_APEX}{_NS1}@ IN NS ns1\nns1 IN AAAA 2001:db8::1\n",
     "secret.test": f"{_APEX}{_NS1}",
 }
