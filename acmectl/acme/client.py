@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from acmectl.acme import jws
 from acmectl.acme.ari import ari_certificate_id
 from acmectl.acme.base64url import b64url
 from acmectl.acme.problem import ProblemType
@@ -22,6 +21,7 @@ from acmectl.errors import AcmeError, ConfigError, ProtocolViolation, ServerProb
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from acmectl.acme.jws import AccountKey
     from acmectl.acme.messages import Response, Transport
     from acmectl.clock import Clock
     from acmectl.identifiers import Identifier
@@ -50,7 +50,7 @@ class AcmeClient:
         self,
         transport: Transport,
         directory_url: str,
-        key: jws.AccountKey | None = None,
+        key: AccountKey | None = None,
         *,
         clock: Clock,
         account_url: str | None = None,
@@ -64,14 +64,14 @@ class AcmeClient:
         self._key = key
         self._account_url = account_url
 
-    def with_account(self, key: jws.AccountKey, account_url: str | None = None) -> AcmeClient:
+    def with_account(self, key: AccountKey, account_url: str | None = None) -> AcmeClient:
         """A client for the same CA with an account; directory, nonces and connections are shared."""
         other = copy.copy(self)
         other._key, other._account_url = key, account_url
         return other
 
     @property
-    def key(self) -> jws.AccountKey:
+    def key(self) -> AccountKey:
         """The account key in use. Raises: ConfigError when there is none."""
         if self._key is None:
             raise ConfigError("This operation needs an account key.")
@@ -105,6 +105,8 @@ class AcmeClient:
         if contact:
             payload["contact"] = list(contact)
         if eab is not None:
+            from acmectl.acme import jws
+
             payload["externalAccountBinding"] = jws.eab(eab[0], eab[1], eab[2], self.key.public_jwk(), url)
         return self._adopt(self._session.post(url, payload, key=self.key, kid=None))
 
@@ -148,7 +150,7 @@ class AcmeClient:
         answer = self._session.post(kid, payload, key=self.key, kid=kid)
         return Account.from_json(_json_or_empty(answer, "the account"), kid)
 
-    def change_key(self, new_key: jws.AccountKey) -> None:
+    def change_key(self, new_key: AccountKey) -> None:
         """Give the account a new key, which this client uses from then on (RFC 8555 section 7.3.5).
 
         The new key is tried before this returns; when the CA does not take it, the old one stays in use. After a
@@ -160,7 +162,9 @@ class AcmeClient:
         if url is None:
             raise ConfigError("This CA does not offer to change the account key.")
         kid = self._kid()
-        inner = jws.key_change_payload(self.key, new_key, account_url=kid, url=url)
+        from acmectl.acme.jws import key_change_payload
+
+        inner = key_change_payload(self.key, new_key, account_url=kid, url=url)
         self._session.post(url, inner, key=self.key, kid=kid, idempotent=False)
         old_key, self._key = self._key, new_key
         self._session.key_changed()
@@ -324,7 +328,7 @@ class AcmeClient:
 
     # Revocation: RFC 8555 section 7.6
 
-    def revoke(self, cert_der: bytes, reason: int = 0, *, certificate_key: jws.AccountKey | None = None) -> None:
+    def revoke(self, cert_der: bytes, reason: int = 0, *, certificate_key: AccountKey | None = None) -> None:
         """Revoke a certificate (DER), signed by the account key or by the certificate's own (RFC 8555 section 7.6).
 
         ``reason``: a code of RFC 5280 section 5.3.1; 0 (unspecified) is left out. A certificate revoked before raises

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.acme.answers import LONGEST_LIMIT, error_of, problem_of
-from acmectl.acme.jws import AccountKey, sign_request
 from acmectl.acme.messages import Request, Response, Transport
 from acmectl.acme.nonce import NoncePool, is_nonce
 from acmectl.acme.problem import Problem, ProblemType
@@ -19,6 +18,7 @@ from acmectl.acme.wire import JsonObject, check_url, is_https_url, redacted
 from acmectl.errors import ConfigError, ProtocolViolation, ServerProblem
 
 if TYPE_CHECKING:
+    from acmectl.acme.jws import AccountKey
     from acmectl.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -108,6 +108,9 @@ class Session:
 
         Raises: ServerProblem and its kin for any other error answer; TransportError; Interrupted.
         """
+        # Most runs only ask for renewal information, unsigned, and need no cryptography.
+        from acmectl.acme.jws import sign_request
+
         check_url(url, "a request")
         headers = {"Content-Type": "application/jose+json"}
         if accept is not None:

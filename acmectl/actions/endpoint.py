@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from acmectl.actions.ledger import ENDPOINT_CHECK
 from acmectl.config.values import shown
 from acmectl.errors import AcmectlError, ConfigError, HookFailed, UsageError
-from acmectl.events import Notice
 from acmectl.identifiers import Identifier, parse_any
 from acmectl.pki.summary import summary
 
@@ -101,6 +100,8 @@ def settle_endpoint(
     """
     if endpoint is None or ENDPOINT_CHECK not in ledger.owed.hooks:
         return []
+    from acmectl.events import Notice
+
     pem = services.lineages.get(lineage).read("cert")
     patience = 0.0 if hooks_failed else PATIENCE
     try:

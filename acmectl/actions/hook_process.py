@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from acmectl.errors import HookFailed, Interrupted
-from acmectl.events import HookEnded, HookOutput, Observer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from acmectl.clock import Clock
+    from acmectl.events import Observer
     from acmectl.interrupts import Interrupts
 
 EXTRA_PATH = ("/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
@@ -118,6 +118,8 @@ class HookRunner:
             with self._interrupts.shielded():
                 self._end(process)
             raise
+        from acmectl.events import HookEnded
+
         self._observe(HookEnded(hook=name, command=command, status=result.status))
         return result
 
@@ -128,6 +130,8 @@ class HookRunner:
         name: str,
         timeout: float,
     ) -> HookResult:
+        from acmectl.events import HookOutput
+
         deadline = self._clock.monotonic() + timeout
         output: list[str] = []
         status: int | None = None

@@ -18,7 +18,6 @@ from acmectl.actions.scan import Snapshot, scan
 from acmectl.actions.settle import settle_all
 from acmectl.actions.suggestions import ask
 from acmectl.errors import LineageNotFound
-from acmectl.events import Notice
 from acmectl.storage.lineage import BrokenLineage
 from acmectl.storage.remains import sweep
 from acmectl.workers import first_error, run_each
@@ -160,6 +159,8 @@ def _verdict(
 ) -> Due:
     interval = parse_before_expiry(snapshot.before_expiry) if snapshot.before_expiry is not None else None
     if snapshot.before_expiry is not None and interval is None:
+        from acmectl.events import Notice
+
         text = f"{snapshot.conf_path}: renew_before_expiry is not understood and is ignored."
         services.observe(Notice(text=text, level="warning"))
     return renewal_due(

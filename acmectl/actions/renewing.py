@@ -21,7 +21,6 @@ from acmectl.errors import (
     RenewalFileInvalid,
     StorageError,
 )
-from acmectl.events import Notice
 from acmectl.pki.summary import summary
 
 if TYPE_CHECKING:
@@ -146,6 +145,8 @@ class Renewer:
             request = self._complete(lineage.conf, identifiers, lineage.conf_path)
             commands, endpoint = request.hooks, request.check_endpoint
             for gone in set(owed.hooks) - set(owed_steps(self._session.deploy_commands(commands), endpoint)):
+                from acmectl.events import Notice
+
                 text = f"{snapshot.name}: the deploy hook {gone} is no longer there; it is dropped."
                 services.observe(Notice(text=text))
                 ledger.settle(gone)
@@ -208,4 +209,6 @@ class Renewer:
         try:
             self._services.lineages.update_notes(snapshot.name, {"backoff": backoff.to_json()})
         except StorageError as problem:
+            from acmectl.events import Notice
+
             self._services.observe(Notice(text=problem.message, level="warning"))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from acmectl.acme.ari import ari_certificate_id
 from acmectl.errors import AcmectlError, Interrupted, LineageDamaged
-from acmectl.events import LineageHealed
 from acmectl.pki.summary import summary
 from acmectl.storage.healing import find_remains, needs_healing
 from acmectl.storage.index import LineageIndex, stamp_of
@@ -101,8 +100,12 @@ def _read(services: Services, name: str, index: LineageIndex, *, touch: bool, in
 
 def _heal(services: Services, name: str) -> bool:
     healed = services.lineages.heal(name)
-    for what in healed:
-        services.observe(LineageHealed(lineage=name, what=what))
+    if healed:
+        # The events are many, and a run in which nothing happens needs none of them.
+        from acmectl.events import LineageHealed
+
+        for what in healed:
+            services.observe(LineageHealed(lineage=name, what=what))
     return bool(healed)
 
 

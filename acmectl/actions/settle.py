@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, Interrupted
-from acmectl.events import Notice
 from acmectl.storage.rollovers import RolloverStore
 
 if TYPE_CHECKING:
@@ -48,5 +47,7 @@ def settle_all(services: Services) -> None:
         except Interrupted:
             raise
         except AcmectlError as error:
+            from acmectl.events import Notice
+
             text = f"The change of an account key at {rollover.server} could not be finished: {error.message}"
             services.observe(Notice(text=text, level="warning"))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.ari import AriState, certbot_stamp, from_certbot_stamp
 from acmectl.errors import AcmectlError, ConfigError, RateLimited, ServerProblem, TransportError
-from acmectl.events import Notice
 from acmectl.storage.notes import Note
 from acmectl.workers import run_each
 
@@ -61,6 +60,8 @@ def ask(services: Services, snapshots: Sequence[Snapshot], *, workers: int, keep
         if answer is not None:
             states[snapshot.name] = answer
     for server, reason in asker.troubles.items():
+        from acmectl.events import Notice
+
         text = f"Renewal information could not be had from {server}: {reason}"
         services.observe(Notice(text=text, level="warning"))
     return states

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.actions.endpoint import Endpoint, parse_endpoint
-from acmectl.actions.hooks import HookCommands, validate_command
+from acmectl.actions.hooks import HookCommands
 from acmectl.actions.requests import (
     LETS_ENCRYPT,
     LETS_ENCRYPT_STAGING,
@@ -17,6 +17,7 @@ from acmectl.actions.requests import (
     ParamValue,
 )
 from acmectl.actions.shipped_hooks import installs_nothing, reload_hook
+from acmectl.cli.checks import checked_name
 from acmectl.cli.plugin_options import with_plugins
 from acmectl.cli.solvers import (
     Selection,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 RESET_BY_CERTONLY = ("rsa_key_size", "elliptic_curve", "reuse_key")
 _STAGING_OF = {LETS_ENCRYPT: LETS_ENCRYPT_STAGING, LETS_ENCRYPT_STAGING: LETS_ENCRYPT_STAGING}
 _PREFLIGHT = {None: Preflight.BESIDE, True: Preflight.FIRST, False: Preflight.OFF}
-_HOOK_OPTIONS = ("pre_hook", "deploy_hook", "post_hook", "manual_auth_hook", "manual_cleanup_hook")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +72,6 @@ def wanted_of(app: App) -> Wanted:
         renew_with_new_domains=settings.flag("renew_with_new_domains"),
         dry_run=settings.flag("dry_run"),
     )
-
-
-def checked_name(settings: Settings) -> str | None:
-    """``--cert-name``, refused at the door if it cannot be one. Raises: ConfigError."""
-    from acmectl.storage.layout import check_lineage_name
-
-    name = settings.text("cert_name")
-    return None if name is None else check_lineage_name(name)
 
 
 def ca_of(settings: Settings) -> Ca:
@@ -112,21 +104,6 @@ def account_of(app: App, settings: Settings | None = None) -> AccountRequest:
         eab=_eab(settings),
         key_kind=f"rsa{size}",
     )
-
-
-def validate_hooks(app: App) -> None:
-    """Refuse hook commands given now that could not be executed, and an endpoint that is none.
-
-    Raises: ConfigError, UsageError.
-    """
-    settings = app.settings
-    _endpoint(settings)
-    if settings.flag("disable_hook_validation"):
-        return
-    for dest in _HOOK_OPTIONS:
-        command = settings.text(dest)
-        if command is not None and settings.is_set(dest):
-            validate_command(command, settings.origin(dest), app.environ)
 
 
 def certificate_request(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.obtain import Obtained, Outcome, obtain
+from acmectl.cli.checks import validate_hooks
 from acmectl.cli.kept import Carried, carried
-from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, validate_hooks, wanted_of
+from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, wanted_of
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
 

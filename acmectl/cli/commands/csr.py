@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from acmectl.cli.requests import certificate_request, checked_name
+from acmectl.cli.checks import checked_name
+from acmectl.cli.requests import certificate_request
 from acmectl.cli.wiring import build_services
 from acmectl.config.webroots import resolve
 from acmectl.errors import ConfigError, ExitCode
@@ -85,9 +86,9 @@ def _report(app: App, done: CsrResult) -> None:
 
 def _with_lineage(app: App, csr_path: Path, name: str) -> ExitCode:
     from acmectl.actions.csr_lineage import CsrLineageRequest, obtain_lineage_for_csr
+    from acmectl.cli.checks import validate_hooks
     from acmectl.cli.commands.certonly import as_json, report, taken_over
     from acmectl.cli.kept import Carried
-    from acmectl.cli.requests import validate_hooks
 
     settings = app.settings
     validate_hooks(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acmectl.actions.delete import delete
-from acmectl.cli.requests import checked_name
+from acmectl.cli.checks import checked_name
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from acmectl.actions.reconfigure import ReconfigureRequest, Wishes, reconfigure
-from acmectl.cli.requests import as_trial, certificate_request, checked_name, validate_hooks
+from acmectl.cli.checks import checked_name, validate_hooks
+from acmectl.cli.requests import as_trial, certificate_request
 from acmectl.cli.wiring import build_services
 from acmectl.config.restored import restore
 from acmectl.config.settings import Source

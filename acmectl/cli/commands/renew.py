@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,15 +10,19 @@ from typing import TYPE_CHECKING
 from acmectl.actions import suggestions
 from acmectl.actions.outcomes import Ending, LineageResult, Renewals
 from acmectl.actions.renew import RenewRequest, renew
+from acmectl.cli.checks import checked_name, validate_hooks
 from acmectl.cli.console import RULE
-from acmectl.cli.reports import authorization_report
-from acmectl.cli.requests import certificate_request, checked_name, validate_hooks
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from acmectl.actions.requests import CertificateRequest
     from acmectl.cli.app import App
     from acmectl.cli.console import Console
+    from acmectl.identifiers import Identifier
+    from acmectl.storage.renewal_conf import RenewalConf
 
 
 def run(app: App) -> ExitCode:
@@ -37,13 +42,20 @@ def run(app: App) -> ExitCode:
     done = renew(
         build_services(app),
         request,
-        lambda conf, identifiers, path: certificate_request(app, conf, identifiers, origin=str(path)),
+        functools.partial(_request, app),
         report=lambda outcome: summarise(app.console, outcome),
     )
     for failure in done.post_hook_failures:
         app.console.error(failure.message, hint=failure.hint)
     app.console.result("renewals", as_json(done))
     return ExitCode.FAILED if done.failed else ExitCode.OK
+
+
+def _request(app: App, conf: RenewalConf, identifiers: tuple[Identifier, ...], path: Path) -> CertificateRequest:
+    # Nothing is due in most runs, and what it takes to renew is not even imported.
+    from acmectl.cli.requests import certificate_request
+
+    return certificate_request(app, conf, identifiers, origin=str(path))
 
 
 def summarise(console: Console, done: Renewals) -> None:
@@ -53,6 +65,8 @@ def summarise(console: Console, done: Renewals) -> None:
     succeeded, failed = by_ending[Ending.SUCCESS], by_ending[Ending.FAILURE]
     for one in failed:
         if one.failures:
+            from acmectl.cli.reports import authorization_report
+
             console.status(authorization_report(one.failures))
         console.error(f"{one.name}: {one.why}", hint=one.hint)
     console.status(RULE)

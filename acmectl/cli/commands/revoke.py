@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acmectl.actions.revoke import REASONS, RevokeRequest, revoke
-from acmectl.cli.requests import account_of, checked_name
+from acmectl.cli.checks import checked_name
+from acmectl.cli.requests import account_of
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
 

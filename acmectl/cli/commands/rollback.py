@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acmectl.actions.rollback import RollbackRequest, rollback
-from acmectl.cli.requests import certificate_request, checked_name
+from acmectl.cli.checks import checked_name
+from acmectl.cli.requests import certificate_request
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ConfigError, ExitCode
 
