@@ -50,6 +50,7 @@ __all__ = [
     "Option",
     "OptionKind",
     "PluginError",
+    "ProgramRunner",
     "RecordJournal",
     "RecordNote",
     "Terminal",
@@ -175,6 +176,29 @@ class HookRunner(Protocol):
         ...
 
 
+class ProgramRunner(Protocol):
+    """Runs a program of the user's without a shell; what it prints is shown as a hook's output is."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        name: str,
+        env: Mapping[str, str],
+        inherit: bool = True,
+        timeout: float = 600.0,
+        shown: str | None = None,
+    ) -> str:
+        """Run ``argv``, whose first word is a path, with ``env`` added; give its standard output, stripped.
+
+        ``inherit`` False leaves of the environment only what finds programs, proxies and certificates. ``timeout`` in
+        seconds; then, and on a signal, the program ends together with all that it has started. ``name`` is how messages
+        call it, ``shown`` stands for the command line in them (the program's path if None). Standard input is empty.
+        Raises: HookFailed when it cannot be started, ends with a status other than 0 or takes too long; Interrupted.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
     """What a web service answered, whatever its status. ``headers`` have lower-case names."""
@@ -220,6 +244,13 @@ class CredentialsReader(Protocol):
         """The keys of an ini file and their values; references (``env:``, ``file:``...) are followed.
 
         Raises: PluginError when it cannot be read, can be read by others, or is not such a file.
+        """
+        ...
+
+    def check(self, path: str) -> None:
+        """For a file in another format: refuse it where an ini file would be refused for who can read it.
+
+        Raises: PluginError when it cannot be read, or can be read by others.
         """
         ...
 
@@ -287,9 +318,33 @@ class NoJournal:
         """Nothing was kept."""
 
 
-def no_credentials(path: str) -> Mapping[str, str]:
-    """A reader without files. Raises: PluginError always."""
-    raise PluginError(f"There is no credentials file {path} here.")
+def no_programs(
+    argv: Sequence[str],
+    *,
+    name: str,  # noqa: ARG001
+    env: Mapping[str, str],  # noqa: ARG001
+    inherit: bool = True,  # noqa: ARG001
+    timeout: float = 600.0,  # noqa: ARG001
+    shown: str | None = None,  # noqa: ARG001
+) -> str:
+    """A runner that runs nothing. Raises: HookFailed always."""
+    raise HookFailed(f"The program {argv[0]} cannot be run here.")
+
+
+class NoCredentials:
+    """A reader without files."""
+
+    def __call__(self, path: str) -> Mapping[str, str]:
+        """Raises: PluginError always."""
+        raise PluginError(f"There is no credentials file {path} here.")
+
+    def check(self, path: str) -> None:
+        """Raises: PluginError where nobody but the owner may read a credentials file, and others can read this one."""
+        from acmectl.plugin.credentials import refusal
+
+        why = refusal(path)
+        if why is not None:
+            raise PluginError(f"The credentials file {path} {why}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,8 +359,9 @@ class Context:
     terminal: Terminal
     run_hook: HookRunner
     warn: Callable[[str], None]
+    run_program: ProgramRunner = no_programs
     http: HttpClient = field(default_factory=NoHttp)
-    credentials: CredentialsReader = no_credentials
+    credentials: CredentialsReader = field(default_factory=NoCredentials)
     records: RecordJournal = field(default_factory=NoJournal)
     dns: DnsSettings = field(default_factory=DnsSettings)
     progress: Callable[[str, float], None] = lambda _what, _seconds: None

@@ -34,13 +34,17 @@ class CredentialsFiles:
     def __call__(self, path: str) -> Mapping[str, str]:
         """The keys and values of the file ``path``. Raises: PluginError."""
         if path not in self._known:
-            why = refusal(path)
-            insecure = why is not None and why.startswith("has mode")
-            if why is not None and not (insecure and self._allow_insecure):
-                hint = f"chmod 600 {path}, or go on with --allow-insecure-credentials." if insecure else None
-                raise PluginError(f"The credentials file {path} {why}.", hint=hint)
+            self.check(path)
             self._known[path] = {key: self._followed(path, key, text) for key, text in _read(path).items()}
         return self._known[path]
+
+    def check(self, path: str) -> None:
+        """See that ``path`` is a file that others cannot read, unless that was allowed. Raises: PluginError."""
+        why = refusal(path)
+        insecure = why is not None and why.startswith("has mode")
+        if why is not None and not (insecure and self._allow_insecure):
+            hint = f"chmod 600 {path}, or go on with --allow-insecure-credentials." if insecure else None
+            raise PluginError(f"The credentials file {path} {why}.", hint=hint)
 
     def _followed(self, path: str, key: str, text: str) -> str:
         kind, colon, rest = text.partition(":")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from acmectl.plugin.api import Option, OptionKind, PluginError
-from acmectl.plugin.credentials import refusal
 from acmectl.plugin.registry import install_command
 from acmectl_plugins.record_sets import ConflictError, HostedZone, RecordSet, RecordSetProvider, line
 
@@ -184,10 +183,7 @@ class Google(RecordSetProvider):
 
     def _from_file(self, path: str) -> tuple[Any, str | None]:
         """The credentials in a key file, and the project that they belong to. Touches no network."""
-        why = refusal(path)
-        if why is not None:
-            hint = f"chmod 600 {path}" if why.startswith("has mode") else _SET_UP
-            raise PluginError(f"The credentials file {path} {why}.", hint=hint)
+        self.context.credentials.check(path)
         try:
             with Path(path).open("rb") as file:
                 info = json.loads(file.read(_MOST_BYTES))

@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from acmectl.plugin.api import PluginError
+from acmectl.plugin.api import Option, OptionKind, PluginError
 from acmectl.plugin.registry import install_command
 from acmectl_plugins.record_sets import ConflictError, HostedZone, RecordSet, RecordSetProvider, line
 
@@ -42,6 +42,14 @@ class Route53(RecordSetProvider):
     name: ClassVar[str] = "route53"
     summary: ClassVar[str] = "Answer by TXT records at Amazon Route 53"
     service: ClassVar[str] = "Route 53"
+    options: ClassVar[tuple[Option, ...]] = (
+        Option(
+            name="credentials",
+            kind=OptionKind.PATH,
+            metavar="FILE",
+            help="a file in the format of ~/.aws/credentials, of which the profile default is used and nothing else",
+        ),
+    )
     ttl: ClassVar[int] = 10
     propagation_seconds: ClassVar[int] = 0  # when commit returns, Route 53 has told all of its servers
 
@@ -49,8 +57,7 @@ class Route53(RecordSetProvider):
 
     def check(self) -> None:
         """The SDK is there and can read its configuration. Raises: PluginError."""
-        with self._told("reading the configuration"):
-            _sdk()
+        self._sdk()
 
     def hosted_zones(self) -> list[HostedZone]:
         """The public zones of the account. Raises: PluginError."""
@@ -97,11 +104,31 @@ class Route53(RecordSetProvider):
             status: str = self._client().get_change(Id=change)["ChangeInfo"]["Status"]
         return status != "INSYNC"
 
+    def _sdk(self) -> Any:
+        """The SDK's session with its settings read; touches no network. Raises: PluginError."""
+        path = self.settings.get("credentials")
+        if path:
+            self.context.credentials.check(str(path))
+        with self._told("reading the configuration"):
+            import boto3.session
+            import botocore.session
+
+            # With a profile that is named the SDK leaves the environment's key out.
+            core = botocore.session.Session(profile="default" if path else None)
+            if path:
+                # One file as both of the SDK's files, so that nothing of ~/.aws is mixed in.
+                core.set_config_variable("credentials_file", str(path))
+                core.set_config_variable("config_file", str(path))
+                if "default" not in _profiles(core, str(path)):
+                    raise PluginError(f"The credentials file {path} has no profile [default].")
+            core.get_scoped_config()
+            return boto3.session.Session(botocore_session=core)
+
     def _client(self) -> Any:
         if self._made is None:
+            sdk = self._sdk()
             from botocore.config import Config
 
-            sdk = _sdk()
             self._made = sdk.client(
                 "route53",
                 # One service for the world, yet the SDK asks for a region when its address is not the usual one.
@@ -133,14 +160,14 @@ class Route53(RecordSetProvider):
             raise _unsent(error, where) from None
 
 
-def _sdk() -> Any:
-    """The SDK's session with its settings read; touches no network."""
-    import boto3.session
-    import botocore.session
+def _profiles(core: Any, path: str) -> list[str]:
+    from botocore.exceptions import ConfigParseError
 
-    core = botocore.session.get_session()
-    core.get_scoped_config()
-    return boto3.session.Session(botocore_session=core)
+    try:
+        profiles: list[str] = core.available_profiles
+    except ConfigParseError:  # its words quote the file
+        raise PluginError(f"The credentials file {path} is not in the format of ~/.aws/credentials.") from None
+    return profiles
 
 
 def _missing() -> PluginError:

@@ -68,7 +68,7 @@ class Sleepless:
 class Run:
     """A provider, and what it said."""
 
-    def __init__(self, **settings) -> None:
+    def __init__(self, *, options=None, **settings) -> None:
         self.warnings: list[str] = []
         context = make_context(warn=self.warnings.append)
         self.clock = Sleepless(context.clock)
@@ -79,7 +79,7 @@ class Run:
             dns=DnsSettings(**settings),
             progress=lambda what, seconds: self.told.append(what),
         )
-        self.provider = Route53({}, {}, self.context)
+        self.provider = Route53(options or {}, {}, self.context)
 
     def add(self, *records: tuple[str, str], zone: str = "example.org") -> None:
         for name, value in records:
@@ -387,6 +387,44 @@ def test_half_of_the_credentials(monkeypatch):
 def test_a_profile_that_does_not_exist_is_known_before_the_order(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nope")
     assert "nope" in refusal(lambda: Run().provider.check()).message
+
+
+def key_pair(path, key: str) -> str:
+    path.touch(mode=0o600)
+    path.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {SECRET}\n")
+    return str(path)
+
+
+def test_named_credentials_beat_what_the_sdk_finds(moto, front, tmp_path):
+    """Two accounts in one certificate: each provider signs by its own file and not by the environment."""
+    moto.zone("example.org")
+    (tmp_path / "config").write_text("[default]\ncredential_process = /bin/false\nregion = eu-west-1\n")
+    used = []
+
+    def instead(method: str, path: str, body: bytes) -> Said | None:
+        used.append(re.search("Credential=([^/]*)/", front.headers["Authorization"])[1])
+        return None
+
+    front.instead = instead
+    for name in ("AKIAWORK", "AKIAHOME"):
+        run = Run(options={"credentials": key_pair(tmp_path / name, name)})
+        run.provider.check()
+        run.provider.find_zone(NAME)
+    Run().provider.find_zone(NAME)
+    assert used == ["AKIAWORK", "AKIAHOME", "AKIAIOSFODNN7EXAMPLE"]
+
+
+def test_a_credentials_file_that_cannot_be_used_is_known_before_the_order(tmp_path):
+    path = tmp_path / "aws"
+    assert "cannot be read" in refusal(lambda: Run(options={"credentials": str(path)}).provider.check()).message
+    key_pair(path, "AKIAWORK")
+    path.chmod(0o644)
+    assert "mode 0644" in refusal(lambda: Run(options={"credentials": str(path)}).provider.check()).message
+    path.chmod(0o600)
+    path.write_text("[work]\naws_access_key_id = x\n")
+    assert "[default]" in refusal(lambda: Run(options={"credentials": str(path)}).provider.check()).message
+    path.write_text("nonsense")
+    assert str(path) in refusal(lambda: Run(options={"credentials": str(path)}).provider.check()).message
 
 
 def test_a_program_of_the_users_that_gives_no_credentials(monkeypatch, tmp_path):

@@ -86,3 +86,5 @@ def test_certificate_by_google(space, tmp_path):
             key.chmod(0o644)
             refused = acmectl.run("renew", "--force-renewal", "-n", env=env).failed()
             assert "has mode 0644" in refused.err
+            assert "chmod 600" in refused.err
+            acmectl.run("renew", "--force-renewal", "-n", "--allow-insecure-credentials", env=env).ok()

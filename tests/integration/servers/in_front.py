@@ -26,7 +26,7 @@ class InFront:
     """Stands before the server at ``port`` of 127.0.0.1.
 
     ``instead`` (method, path, body) may give the answer; ``after`` (method, path, body) is told that one was passed on.
-    ``seen`` has "METHOD path" of all requests.
+    ``seen`` has "METHOD path" of all requests, ``headers`` those of the last one.
     """
 
     def __init__(self, port: int) -> None:
@@ -34,6 +34,7 @@ class InFront:
         self.instead: Callable[[str, str, bytes], Said | None] = lambda _method, _path, _body: None
         self.after: Callable[[str, str, bytes], None] = lambda _method, _path, _body: None
         self.seen: list[str] = []
+        self.headers: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -49,6 +50,7 @@ class InFront:
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 front.seen.append(f"{self.command} {self.path}")
+                front.headers = dict(self.headers.items())
                 said = front.instead(self.command, self.path, body)
                 if said is None:
                     said = front._pass_on(self.command, self.path, dict(self.headers.items()), body)
