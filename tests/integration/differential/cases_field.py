@@ -74,7 +74,7 @@ FIELD = (
     ),
     case(
         "field-revoke-at-a-terminal",
-        Line(text="revoke --cert-path {live}/example.com/cert.pem --reason superseded", typed="y\n"),
+        Line(text="revoke --cert-path {live}/example.com/cert.pem --reason superseded", typed="y\ny\n"),
         start="lineage",
         alone=True,
     ),

@@ -27,7 +27,14 @@ ISSUED = (
     ("labels", "1: *", None, "{root}/config/live/*"),
     ("streams", "1: out", "nothing", "something"),
 )
-NOT_ASKED = (wanted("ari-certonly", "conf", "config/renewal/example.com.conf ?acme_renewal_info?", "section", None),)
+# Only acmectl renews other.example.com.
+ANOTHER_KEY = (
+    ("exit", "1", "1", "0"),
+    ("files", "config/archive/other.example.com/*2.pem", None, "file"),
+    ("labels", "1: *", None, "{root}/config/live/other.example.com/*"),
+    ("links", "config/live/other.example.com/*.pem", "*1.pem", "*2.pem"),
+    ("conf", "* ?renewalparams? reuse_key", "True", None),
+)
 LISTED = (("labels", "1: *", None, "*"),)
 DELETED = (
     ("files", "config/archive/example.com", "folder", None),
@@ -93,14 +100,20 @@ WANTED: dict[str, tuple[Intended, ...]] = {
         ),
     ),
     # certificates that are there
-    **dict.fromkeys(
-        (
-            *("same-kept", "same-keep", "same-by-cert-name", "duplicate-by-cert-name", "field-manual-kept"),
-            *("asked-same-keep", "asked-same-renew", "asked-same-cancel"),
-        ),
-        NOT_ASKED,
+    "options-kept": all_of("reuse-reset", *ANOTHER_KEY, ("conf", "* ?renewalparams? rsa_key_size", "3072", None)),
+    "type-kept-size-given": all_of(
+        "reuse-reset", *ANOTHER_KEY, ("conf", "* ?renewalparams? rsa_key_size", "3072", "4096")
     ),
-    "nobody-same": (*NOT_ASKED, wanted("nobody-there", "exit", "1", "1", "0")),
+    "type-changed": all_of(
+        "reuse-reset",
+        *ANOTHER_KEY,
+        ("conf", "* ?renewalparams? rsa_key_size", "3072", None),
+        ("conf", "* ?renewalparams? key_type", "rsa", "ecdsa"),
+    ),
+    "pending-version-kept": (
+        wanted("links-then-due", "conf", "config/renewal/example.com.conf ?acme_renewal_info?", None, "section"),
+    ),
+    "nobody-same": (wanted("nobody-there", "exit", "1", "1", "0"),),
     "nobody-revokes": all_of(
         "nobody-there",
         ("exit", "1", "1", "0"),
