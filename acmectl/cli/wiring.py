@@ -19,6 +19,8 @@ from acmectl.storage.pending import PendingStore
 from acmectl.storage.trust import RememberedTrust
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from acmectl.cli.app import App
     from acmectl.config.settings import Settings
 
@@ -66,7 +68,12 @@ def build_services(app: App, *, writes: bool = True) -> Services:
         lineages=LineageStore(layout),
         pending=PendingStore(layout),
         hooks=hooks,
-        lock=lambda: StoreLocks(layout, timeout=float(settings.integer("lock_timeout")), clock=app.clock),
+        lock=lambda: StoreLocks(
+            layout,
+            timeout=float(settings.integer("lock_timeout")),
+            clock=app.clock,
+            on_wait=lambda path, pid: app.console.note(_waiting(path, pid)),
+        ),
         load_authenticator=registry.load,
         keep_secret=app.log.redaction.add,
         environ=app.environ,
@@ -81,6 +88,10 @@ def tree_options(settings: Settings) -> tuple[str, ...]:
         (settings.table.by_dest[dest].name, str(settings.directory(dest))) for dest in dests if settings.is_set(dest)
     ]
     return tuple(word for pair in given for word in pair)
+
+
+def _waiting(path: Path, pid: int) -> str:
+    return f"Waiting for {f'process {pid}' if pid else 'another process'}, which holds {path}."
 
 
 def user_agent(settings: Settings) -> str:

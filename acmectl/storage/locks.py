@@ -16,6 +16,7 @@ from acmectl.storage.atomic import storage_error
 from acmectl.storage.layout import LOCK_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from acmectl.clock import Clock
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _DELAYS = (0.02, 0.05, 0.1, 0.25, 0.5)
 _LONGEST_DELAY = 1.0
+_PATIENT = 3  # attempts before a wait is worth a word
 _FLOCK = "hhqqi"  # l_type, l_whence, l_start, l_len, l_pid: struct flock of Linux with 64-bit offsets
 _LOCK_MODE = 0o600
 
@@ -34,7 +36,11 @@ class StoreLocks:
     manager. One instance per process: POSIX locks do not exclude the process that holds them.
     """
 
-    def __init__(self, layout: Layout, *, timeout: float, clock: Clock) -> None:
+    def __init__(
+        self, layout: Layout, *, timeout: float, clock: Clock, on_wait: Callable[[Path, int], None] | None = None
+    ) -> None:
+        """``on_wait`` is told once which lock another process holds, and its pid (0 where the system does not tell)."""
+        self._on_wait = on_wait
         self._directories = (layout.logs_dir, layout.config_dir, layout.work_dir)
         self._timeout = timeout
         self._clock = clock
@@ -81,6 +87,8 @@ class StoreLocks:
             remaining = deadline - self._clock.monotonic()
             if remaining <= 0:
                 raise _held_error(path, holder)
+            if attempt == _PATIENT and self._on_wait is not None:
+                self._on_wait(path, holder)
             delay = _DELAYS[attempt] if attempt < len(_DELAYS) else _LONGEST_DELAY
             self._clock.sleep(min(delay, remaining))
             attempt += 1

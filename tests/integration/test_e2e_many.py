@@ -60,6 +60,16 @@ def test_runs_that_ask_for_the_same_names_at_once_make_one_lineage(pebble, acmec
     assert len(acmectl.account_dirs()) == 1
 
 
+def test_a_run_that_waits_for_the_lock_says_whom_it_waits_for(acmectl):
+    with acmectl.holding_locks() as holder:
+        waiting = acmectl.start("renew", "--lock-timeout", "90")
+        quiet = acmectl.start("renew", "-q", "--lock-timeout", "1")
+        assert quiet.wait().code == 1
+    done = waiting.wait().ok()
+    assert done.err.count(f"Waiting for process {holder.pid}, which holds ") == 1
+    assert "Waiting for process" not in quiet.wait().err
+
+
 def test_a_lock_that_is_held_is_named_with_its_holder(acmectl):
     with acmectl.holding_locks() as holder:
         done = acmectl.certonly("a.example", options=("--standalone", "--lock-timeout", "0"), code=1)
