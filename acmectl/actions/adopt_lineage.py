@@ -14,6 +14,7 @@ from acmectl.actions.backoff import Backoff
 from acmectl.actions.config_files import is_file
 from acmectl.actions.due import Due, parse_before_expiry, renewal_due
 from acmectl.actions.listing import REVOKED, list_certificates
+from acmectl.actions.renewable import names_left
 from acmectl.actions.shipped_hooks import reload_hook
 from acmectl.actions.takeover import Surroundings, advice, server_of
 from acmectl.actions.webroot_repair import find_damage
@@ -68,6 +69,7 @@ class LineageChecker:
             lineage = self._services.lineages.get(name)
         except AcmectlError as error:
             live = list(_live_findings(self._services, name, conf, self._command("delete", name), error.message))
+            live += _of_files(conf, name)
             return _with(broken, *findings, *live)
         findings += self._of_links(lineage)
         listing = list_certificates(self._services.lineages, now=self._services.clock.now(), cert_name=name)
@@ -104,8 +106,6 @@ class LineageChecker:
             if key in conf.params:
                 yield Finding(weight=Weight.NOTE, path=path, what=f"{key} has no effect any more")
         yield from check_commands(conf, path, self._change(name), self._services.environ)
-        for key, value in _credentials(conf):
-            yield from _of_credentials(value, f"the {key} of {name}", needed=key.startswith(_prefix(conf)))
         if (conf.text("autorenew") or "").lower() == "false":
             yield Finding(weight=Weight.NOTE, path=path, what="autorenew = False, so renew leaves it alone")
 
@@ -140,7 +140,9 @@ class LineageChecker:
             request = self._complete(lineage.conf, listed.identifiers, path)
         except AcmectlError as error:
             yield _problem(path, _without_path(error.message, path), error.hint)
+            yield from _of_files(lineage.conf, lineage.name)
             return
+        yield from _of_files(lineage.conf, lineage.name, request)
         yield from self._of_authenticator(lineage, listed, request)
         yield from self._of_account(lineage, request)
         if request.hooks.installer is not None and reload_hook(request.hooks.installer) is None:
@@ -162,21 +164,18 @@ class LineageChecker:
                 todo = f"{error.hint or 'Choose another authenticator.'}\nOr let a program of yours answer:\n{todo}"
                 yield _problem(path, f"authenticator = {name}: {error.message.rstrip('.')}", todo)
                 return
-            taken = advice(lineage.name, listed.identifiers, server, conf=lineage.conf, surroundings=self._surroundings)
+            taken = advice(
+                lineage.name,
+                names_left(request, listed.identifiers),
+                server,
+                conf=lineage.conf,
+                surroundings=self._surroundings,
+            )
             what = (
                 f"authenticator = {name} is certbot's plugin that edits the configuration of {name}; acmectl does not"
             )
             yield _problem(path, what, f"{taken.command}\n{taken.note}")
             return
-        for key, value in options.items():
-            in_file = {text for _key, text in _credentials(lineage.conf)}
-            if (
-                key.endswith("credentials")
-                and isinstance(value, str)
-                and value.startswith("/")
-                and value not in in_file
-            ):
-                yield from _of_credentials(value, f"what {lineage.name} is renewed with", needed=True)
         wanted = {_CHALLENGES.get(one, one) for one in request.preferred_challenges}
         if wanted and not wanted & set(types):
             what = f"pref_challs asks for {', '.join(sorted(wanted))}, which {name} does not do"
@@ -188,7 +187,7 @@ class LineageChecker:
             folder = options.get("challenge_dir")
             damage = find_damage(
                 lineage.name,
-                listed.identifiers,
+                names_left(request, listed.identifiers),
                 request.webroot_map,
                 challenge_dir=str(folder) if folder else None,
                 conf=lineage.conf,
@@ -239,9 +238,20 @@ def _credentials(conf: RenewalConf) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _of_credentials(path: str, whose: str, *, needed: bool) -> Iterator[Finding]:
+def _of_files(conf: RenewalConf, name: str, request: CertificateRequest | None = None) -> Iterator[Finding]:
+    """Files with secrets that would be refused: those of the renewal file, and those that ``request`` has besides."""
+    insecure = request is not None and request.allow_insecure_credentials
+    named = {value: key for key, value in _credentials(conf)}
+    for value, key in named.items():
+        yield from _of_credentials(value, f"the {key} of {name}", insecure, needed=key.startswith(_prefix(conf)))
+    for key, option in request.authenticator.options.items() if request is not None else ():
+        if key.endswith("credentials") and isinstance(option, str) and option.startswith("/") and option not in named:
+            yield from _of_credentials(option, f"what {name} is renewed with", insecure, needed=True)
+
+
+def _of_credentials(path: str, whose: str, insecure: bool, *, needed: bool) -> Iterator[Finding]:
     reason = refusal(path)
-    if reason is not None:
+    if reason is not None and not (insecure and is_file(path)):
         there = is_file(path)
         yield Finding(
             weight=Weight.PROBLEM if needed else Weight.NOTE,

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from acmectl.storage.lineage import Lineage
 
 
+def names_left(request: CertificateRequest, identifiers: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+    """The names that the certificate's own authenticator answers for, and not one of ``mixed``."""
+    return tuple(name for name in identifiers if not any(one.pattern.fits(name.value) for one in request.mixed))
+
+
 def refuse_certbots_plugin(
     services: Services, lineage: Lineage | None, identifiers: tuple[Identifier, ...], request: CertificateRequest
 ) -> None:
@@ -20,13 +25,14 @@ def refuse_certbots_plugin(
     from acmectl.actions.takeover import Surroundings, advice, server_of
 
     server = server_of(request.authenticator.name)
-    if server is None or lineage is None:
+    names = names_left(request, identifiers)
+    if server is None or lineage is None or not names:
         return
     try:
         services.load_authenticator(server)
     except PluginError:
         surroundings = Surroundings(options=services.tree_options, environ=services.environ)
-        taken = advice(lineage.name, identifiers, server, conf=lineage.conf, surroundings=surroundings)
+        taken = advice(lineage.name, names, server, conf=lineage.conf, surroundings=surroundings)
         raise ConfigError(
             f"{lineage.conf_path} says authenticator = {server}, certbot's plugin that edits the configuration of "
             f"{server}; acmectl does not.",
@@ -46,7 +52,7 @@ def refuse_lost_webroots(
     challenge_dir = request.authenticator.options.get("challenge_dir")
     damage = find_damage(
         lineage.name,
-        identifiers,
+        names_left(request, identifiers),
         request.webroot_map,
         challenge_dir=str(challenge_dir) if challenge_dir else None,
         conf=lineage.conf,

@@ -165,6 +165,9 @@ def test_authenticators_that_are_not_there(tree: Acmectl) -> None:
     assert "has mode 0640" in what
     assert todo == f"chmod 600 {credentials}"
     assert "dns-nowhere" in by_path[str(tree.renewal_path(NAME))][0]
+    (tree.config / "cli.ini").write_text("allow-insecure-credentials = true\n")
+    assert str(credentials) not in {path for _weight, path, *_rest in findings(tree)}
+    (tree.config / "cli.ini").unlink()
     credentials.chmod(0o600)
     assert str(credentials) not in {path for _weight, path, *_rest in findings(tree)}
     credentials.unlink()
