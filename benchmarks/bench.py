@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography import x509
+
 from benchmarks.fleet import Tree
 from benchmarks.programs import Program, Run
 from benchmarks.wire import Wire
@@ -41,6 +43,15 @@ class Race:
     def peaks(self) -> tuple[list[float], list[float]]:
         """Peak memory of both, octets."""
         return [float(run.peak_bytes) for run in self.acmectl], [float(run.peak_bytes) for run in self.certbot]
+
+
+def can_be_replaced(certificate: Path) -> bool:
+    """Whether Pebble finds its order when the certificate (PEM) is named as the one that another replaces.
+
+    It does not, and answers serverInternal, where the first bit of the serial number is set, as in one of 256: it looks
+    for it with the zero octet that the number has in DER (RFC 9773 section 4.1).
+    """
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number.bit_length() % 8 != 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
