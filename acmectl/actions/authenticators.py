@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.actions.programs import Programs
 from acmectl.actions.web import Web
 from acmectl.events import Notice, Waiting
 from acmectl.issuance.request import NamedAuthenticator
@@ -77,6 +78,12 @@ def make_authenticator(
         terminal=services.person,
         run_hook=services.hooks,
         warn=lambda text: services.observe(Notice(text=text, level="warning")),
+        run_program=Programs(
+            clock=services.clock,
+            interrupts=services.interrupts,
+            observe=services.observe,
+            environ=services.environ,
+        ),
         http=Web(services.interrupts),
         credentials=credentials,
         records=DnsRecordStore(services.layout).journal(wanted.name, _plain(wanted.options)),

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from acmectl.plugin.api import Context, Option, PluginError
+from acmectl.plugin.api import ChallengeTask, Context, Option, PluginError
 
 __all__ = ["Credential", "DnsProvider", "RecordsFailed", "TxtRecord"]
 
@@ -31,13 +31,15 @@ _SHOWN = 3
 class TxtRecord:
     """One value under one name. Names are absolute, in lower-case A-labels, without the trailing dot.
 
-    ``name`` is ``zone`` or lies below it. ``ttl`` in seconds.
+    ``name`` is ``zone`` or lies below it. ``ttl`` in seconds. ``challenge`` is what the record answers, for those who
+    need more than the record; None when all that is known is what an interrupted run has noted.
     """
 
     name: str
     value: str
     zone: str
     ttl: int = 60
+    challenge: ChallengeTask | None = field(default=None, repr=False, compare=False)
 
     @property
     def relative_name(self) -> str:
@@ -74,8 +76,9 @@ class DnsProvider(ABC):
     """Changes TXT records somewhere.
 
     ``options`` are its own options, ``credentials`` the keys that its credentials file may have; with any, users get
-    ``--dns-x-credentials FILE``. ``any_credential``: the file may have other keys too. ``ttl`` in seconds is what its
-    records get. ``propagation_seconds`` is how long to wait where nobody can look.
+    ``--dns-x-credentials FILE``. ``any_credential``: the file may have other keys too. ``credentials_optional``: there
+    may be no file. ``ttl`` in seconds is what its records get. ``propagation_seconds`` is how long to wait where nobody
+    can look.
     """
 
     name: ClassVar[str] = ""
@@ -83,6 +86,7 @@ class DnsProvider(ABC):
     options: ClassVar[tuple[Option, ...]] = ()
     credentials: ClassVar[tuple[Credential, ...]] = ()
     any_credential: ClassVar[bool] = False
+    credentials_optional: ClassVar[bool] = False
     ttl: ClassVar[int] = 60
     propagation_seconds: ClassVar[int] = 60
     exclusive: ClassVar[bool] = False

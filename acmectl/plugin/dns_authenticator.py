@@ -74,7 +74,9 @@ class DnsAuthenticator(Authenticator):
             if isinstance(place, AcmectlError):
                 failures.append(_failure(task, self.name, place))
                 continue
-            record = TxtRecord(name=place.name, value=task.record_value, zone=place.zone, ttl=provider.ttl)
+            record = TxtRecord(
+                name=place.name, value=task.record_value, zone=place.zone, ttl=provider.ttl, challenge=task
+            )
             if (record.name, record.value) not in self._placed:
                 self._placed[record.name, record.value] = _Placed(record=record, place=place)
                 todo.append((task, record))
@@ -118,7 +120,7 @@ class DnsAuthenticator(Authenticator):
         for task in [task for task in tasks if task.record_value not in self._seen]:
             place = self._as_the_provider_knows_it(self._places([task])[task.record_name], task.record_name)
             if not isinstance(place, AcmectlError):
-                gone.append(TxtRecord(name=place.name, value=task.record_value, zone=place.zone))
+                gone.append(TxtRecord(name=place.name, value=task.record_value, zone=place.zone, challenge=task))
         self.take_away(list({(record.name, record.value): record for record in gone}.values()))
 
     def take_away(self, records: Sequence[TxtRecord]) -> None:
@@ -169,6 +171,8 @@ class DnsAuthenticator(Authenticator):
             return {}
         path = self.settings.get("credentials")
         if not isinstance(path, str) or not path:
+            if kind.credentials_optional:
+                return {}
             raise PluginError(
                 f"{self.name} needs a credentials file.",
                 hint=f"Give it with --{self.name}-credentials FILE; acmectl plugins {self.name} shows what it holds.",
