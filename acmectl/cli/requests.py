@@ -111,7 +111,7 @@ def certificate_request(
 ) -> CertificateRequest:
     """Everything about one issuance: given now, else stored in ``conf``, else default. Raises: ConfigError."""
     settings = _over(app, conf, origin)
-    selection = selection_of(app, settings)
+    selection = selection_of(app, settings, conf, identifiers)
     webroots = webroots_of(app, settings, conf, identifiers, selection)
     settings = settings.with_value(
         "webroot_path", webroots.webroot_path, settings.source("webroot_path"), settings.origin("webroot_path")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,21 +58,21 @@ def named_authenticators(settings: Settings, conf: RenewalConf | None) -> set[st
     return {text.rpartition("=")[2].partition(":")[0] for text in texts if text}
 
 
-def selection_of(app: App, settings: Settings) -> Selection:
-    """The authenticators that were asked for. Raises: ConfigError."""
+def selection_of(
+    app: App, settings: Settings, conf: RenewalConf | None, identifiers: tuple[Identifier, ...]
+) -> Selection:
+    """The authenticators that were asked for. Raises: ConfigError, with the way to do without certbot's plugins."""
     choices = parse_choices(settings.items("authenticator_for"), settings.origin("authenticator_for"))
     for choice in choices:
         if reload_hook(choice.authenticator) is not None:
-            raise _no_web_server(settings.origin("authenticator_for"), choice.authenticator)
-    return Selection(default=_default(app, settings), choices=choices)
-
-
-def _default(app: App, settings: Settings) -> str:
+            raise _no_web_server(settings.origin("authenticator_for"), choice.authenticator, conf, identifiers)
     name = settings.text("authenticator")
-    if name is not None:
-        if settings.is_set("authenticator") and reload_hook(name) is not None:
-            raise _no_web_server(settings.origin("authenticator"), name)
-        return name
+    if name is not None and settings.is_set("authenticator") and reload_hook(name) is not None:
+        raise _no_web_server(settings.origin("authenticator"), name, conf, identifiers)
+    return Selection(default=name if name is not None else _asked_authenticator(app), choices=choices)
+
+
+def _asked_authenticator(app: App) -> str:
     from acmectl.plugin import registry
 
     if not app.prompts.interactive:
@@ -82,11 +83,22 @@ def _default(app: App, settings: Settings) -> str:
     return names[app.prompts.choose("How should control of the names be proved?", names, flag="--authenticator")]
 
 
-def _no_web_server(origin: str, name: str) -> ConfigError:
+def _no_web_server(
+    origin: str, name: str, conf: RenewalConf | None, identifiers: tuple[Identifier, ...]
+) -> ConfigError:
+    from acmectl.actions.takeover import advice, as_options, find, server_of
+
+    server = server_of(name)
+    command = note = ""
+    if server is not None and conf is not None:
+        taken = advice(Path(str(conf.root.get("cert", ""))).parent.name, identifiers, server, conf=conf)
+        command, note = taken.command, taken.note
+    elif server is not None:
+        options, note = as_options(find(identifiers, server))
+        names = [word for one in identifiers for word in ("--ip-address" if one.is_ip else "-d", one.value)]
+        command = shlex.join(["acmectl", "certonly", "--webroot", *options, "--installer", name, *names])
     return ConfigError(
-        f"{origin}: acmectl does not edit the configuration of {name}.",
-        hint=f"--webroot -w DIR --installer {name} proves control by a folder and reloads the server; "
-        "docs/web-servers.md shows the one location that it needs.",
+        f"{origin}: acmectl does not edit the configuration of {name}.", hint=f"{note} Do it by web root: {command}"
     )
 
 

@@ -99,3 +99,17 @@ def test_installer_null_is_no_installer(acmectl: Acmectl) -> None:
     assert acmectl.params(NAME)["installer"] == "null"
     acmectl.run("renew", "--force-renewal").ok()
     assert acmectl.version(NAME) == 2
+
+
+def test_the_advice_is_a_command_for_a_new_certificate_and_another_for_one_that_is_there(
+    acmectl: Acmectl, pebble: Pebble, public_folder: Path
+) -> None:
+    new = acmectl.run("certonly", "-n", "--nginx", "-d", NAME).failed().err
+    assert "acmectl certonly --webroot " in new
+    assert f"--installer nginx -d {NAME}" in new
+    with static_server(public_folder, pebble.http_port):
+        acmectl.certonly(NAME, options=("--webroot", "-w", str(public_folder)))
+    there = acmectl.run("certonly", "-n", "--nginx", "-d", NAME, "--force-renewal").failed().err
+    assert f"acmectl reconfigure -n --cert-name {NAME} --webroot " in there
+    assert "nginx-reload" in there
+    assert acmectl.version(NAME) == 1
