@@ -147,3 +147,10 @@ def test_only_what_was_meant_is_allowed_and_what_was_meant_must_be_there():
     ):
         assert unexpected(found, [wrong]) == found
         assert unseen(found, [wrong]) == [wrong]
+
+
+def test_accounts_that_are_not_there_any_more_are_alike(tmp_path):
+    left, right = tree(tmp_path / "left"), tree(tmp_path / "right")
+    for root, account in ((left, "a" * 32), (right, "b" * 32)):
+        rewritten("config/renewal/a.conf", ACCOUNT, account)(root)
+    assert differences(facts(left, []), facts(right, [])) == []
