@@ -33,7 +33,7 @@ from acmectl.identifiers import Identifier, parse_any
 from acmectl.interrupts import Interrupts
 from acmectl.plugin.api import Authenticator, ChallengeTask, Context, Option, PluginError
 
-KNOWN_CHALLENGES = ("http-01", "dns-01", "tls-alpn-01")
+KNOWN_CHALLENGES = ("http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01")
 _OPTION_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 
