@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from acmectl.plugin.api import Option, OptionKind, PluginError
 from acmectl.plugin.registry import install_command
-from acmectl_plugins.record_sets import ConflictError, HostedZone, RecordSet, RecordSetProvider, line
+from acmectl_plugins.record_sets import ConflictError, HostedZone, RecordSet, RecordSetProvider, line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from acmectl.plugin.api import Context
+    from acmectl.plugin.dns import TxtRecord
     from acmectl_plugins.record_sets import Change
 
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 20  # seconds
@@ -33,7 +35,12 @@ _THROTTLED = {
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _UNKNOWN_KEY = {"InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"}
 _DENIED = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
+_NOT_FOUND = "was not found"
 _SET_UP = "See the SDK's own settings: environment, ~/.aws, or the role of the machine (docs/dns-route53.md)."
+
+
+class DeniedError(PluginError):
+    """AWS does not allow it."""
 
 
 class Route53(RecordSetProvider):
@@ -55,6 +62,12 @@ class Route53(RecordSetProvider):
 
     _made: Any = None
 
+    def __init__(self, options: Mapping[str, object], credentials: Mapping[str, str], context: Context) -> None:
+        super().__init__(options, credentials, context)
+        self._may_read = True
+        self._supposed: dict[tuple[str, str], RecordSet | None] = {}  # for those who may not read: zone's key and name
+        self._left: dict[str, list[str]] = {}
+
     def check(self) -> None:
         """The SDK is there and can read its configuration. Raises: PluginError."""
         self._sdk()
@@ -70,8 +83,30 @@ class Route53(RecordSetProvider):
                 if not zone.get("Config", {}).get("PrivateZone", False)
             ]
 
+    def remove(self, record: TxtRecord) -> None:
+        """Have the value taken away by ``commit``."""
+        super().remove(record)
+        self._left.setdefault(record.name, []).append(quoted(record.value))
+
     def record_sets(self, zone: HostedZone, names: Sequence[str]) -> dict[str, RecordSet]:
-        """The TXT values under ``names``. Pages are as long as they can be, so that one may answer for many names."""
+        """The TXT values under ``names``; what they must be where reading is not allowed. Raises: PluginError."""
+        if self._may_read:
+            try:
+                return self._read(zone, names)
+            except DeniedError as error:
+                # certbot's plugin never looks, so that a policy made for it does not allow to.
+                self._may_read = False
+                self.context.warn(f"{error.message} So values that others put under the same names are overwritten.")
+        supposed = {name: self._supposed.get((zone.key, name), self._one_left(name)) for name in names}
+        return {name: record_set for name, record_set in supposed.items() if record_set is not None}
+
+    def _one_left(self, name: str) -> RecordSet | None:
+        """What an earlier run has left under ``name`` if it is to be removed."""
+        values = tuple(dict.fromkeys(self._left.get(name, [])))
+        return RecordSet(values=values, ttl=self.ttl) if values else None
+
+    def _read(self, zone: HostedZone, names: Sequence[str]) -> dict[str, RecordSet]:
+        """Ask for ``names``. Pages are as long as they can be, so that one may answer for many names."""
         found: dict[str, RecordSet] = {}
         left = sorted(names, key=_reversed)
         while left:
@@ -90,13 +125,26 @@ class Route53(RecordSetProvider):
 
     def send(self, zone: HostedZone, changes: Sequence[Change]) -> list[str]:
         """Send change batches. Raises: ConflictError, PluginError."""
+        if self._may_read:
+            return [self._change(zone, batch) for batch in _batches(changes)]
+        sent = []
+        # A removal of what is not there makes a batch fail, so that each goes alone.
+        new, gone = [one for one in changes if one.new], [one for one in changes if not one.new]
+        for portion in (new, *([one] for one in gone)):
+            for batch in _batches(portion):
+                try:
+                    sent.append(self._change(zone, batch))
+                except ConflictError as error:
+                    if portion is new or _NOT_FOUND not in error.message:
+                        raise
+        self._supposed.update({(zone.key, one.name): one.new for one in changes})
+        return sent
+
+    def _change(self, zone: HostedZone, batch: Sequence[Mapping[str, Any]]) -> str:
         with self._told("route53:ChangeResourceRecordSets", zone):
-            return [
-                self._client().change_resource_record_sets(HostedZoneId=zone.key, ChangeBatch={"Changes": batch})[
-                    "ChangeInfo"
-                ]["Id"]
-                for batch in _batches(changes)
-            ]
+            answer = self._client().change_resource_record_sets(HostedZoneId=zone.key, ChangeBatch={"Changes": batch})
+        sent: str = answer["ChangeInfo"]["Id"]
+        return sent
 
     def is_pending(self, zone: HostedZone, change: str) -> bool:
         """Whether ``change`` is not INSYNC yet. Raises: PluginError."""
@@ -186,7 +234,7 @@ def _refused(error: Mapping[str, Any], action: str, where: str) -> PluginError:
     if code in _DENIED:
         user = re.search(r"User: (\S+) is not authorized", said)
         who = user[1] if user else "these credentials"
-        return PluginError(f"AWS does not allow {who} to do {action} in {where}.", hint=f"Allow it: {_POLICY}")
+        return DeniedError(f"AWS does not allow {who} to do {action} in {where}.", hint=f"Allow it: {_POLICY}")
     if code == "NoSuchHostedZone":
         return PluginError(f"Route 53 has no longer {where}.", hint="Check that nobody deletes or replaces it.")
     if code in _THROTTLED:
