@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MODULE = re.compile(r"[a-z][a-z0-9]*")
+_HURRIED = 15.0  # seconds
 _NOT_FOR_USE = ("auto", "base")
 
 
@@ -44,6 +45,8 @@ class LexiconProvider(DnsProvider):
         self.row = self.known()
         self._ready: dict[str, Provider] = {}
         self._refused: dict[str, PluginError] = {}
+        self._unsent: set[TxtRecord] = set()
+        self._was_silent = False
 
     @abstractmethod
     def known(self) -> Row:
@@ -60,7 +63,9 @@ class LexiconProvider(DnsProvider):
 
     def add(self, record: TxtRecord) -> None:
         """Put the value there. Raises: PluginError."""
+        self._unsent.add(record)
         client = self._client(record)
+        self._unsent.discard(record)
         if self.row.looks_first and self._holds(client, record):
             return
         try:
@@ -75,6 +80,8 @@ class LexiconProvider(DnsProvider):
 
     def remove(self, record: TxtRecord) -> None:
         """Take the value away if it is there. Raises: PluginError."""
+        if record in self._unsent:
+            return  # whoever does not answer or refuses us is not asked again for what was never sent
         client = self._client(record)
         if self.row.looks_before_removing and not self._holds(client, record):
             return
@@ -145,7 +152,7 @@ class LexiconProvider(DnsProvider):
         )
 
     def _within(self, function: Callable[[], T]) -> T:
-        """``function()`` in a thread. Raises: Unanswered after ``patience``; Interrupted; what it raises."""
+        """``function()`` in a thread. Raises: Unanswered in the end; Interrupted; what it raises."""
         outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
         def work() -> None:
@@ -156,7 +163,8 @@ class LexiconProvider(DnsProvider):
 
         threading.Thread(target=work, daemon=True).start()
         clock, interrupts = self.context.clock, self.context.interrupts
-        until = clock.monotonic() + self.patience
+        seconds = self._seconds()
+        until = clock.monotonic() + seconds
         while (left := until - clock.monotonic()) > 0:
             interrupts.check()
             with contextlib.suppress(queue.Empty), interrupts.interruptible():
@@ -164,12 +172,18 @@ class LexiconProvider(DnsProvider):
                 if error is not None:
                     raise error
                 return result  # type: ignore[return-value]
-        raise Unanswered
+        self._was_silent = True
+        raise Unanswered(seconds)
+
+    def _seconds(self) -> float:
+        """How long to wait: much less for a service that was silent before, and for cleaning up after a signal."""
+        hurry = self._was_silent or self.context.interrupts.signum is not None
+        return min(self.patience, _HURRIED) if hurry else self.patience
 
     def _told(self, error: Exception, record: TxtRecord, *, changing: bool) -> PluginError:
         if isinstance(error, Unanswered):
             self._ready.pop(record.zone, None)  # a thread may still be at work with it
-        return explained(error, self._speaker(), zone=record.zone, changing=changing, seconds=self.patience)
+        return explained(error, self._speaker(), zone=record.zone, changing=changing)
 
     def _speaker(self) -> Speaker:
         file = self.settings.get("credentials")

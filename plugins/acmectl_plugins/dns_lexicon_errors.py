@@ -35,7 +35,11 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
 class Unanswered(Exception):
-    """Nothing came back in time."""
+    """Nothing came back in ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +85,15 @@ def no_zone(speaker: Speaker, name: str, tried: Iterable[str]) -> PluginError:
     )
 
 
-def explained(error: BaseException, speaker: Speaker, *, zone: str, changing: bool, seconds: float) -> PluginError:
-    """``error`` of lexicon for people. ``changing``: a record was to be changed, else the zone looked up.
-
-    ``seconds`` is how long was waited.
-    """
+def explained(error: BaseException, speaker: Speaker, *, zone: str, changing: bool) -> PluginError:
+    """``error`` of lexicon for people. ``changing``: a record was to be changed, else the zone looked up."""
     who = speaker.title
     status = _status(error)
     told = next((speaker.clean(text) for text in _said(error) if text.strip()), "")
     said = f": {told}" if told else ""
     if isinstance(error, Unanswered):
         return PluginError(
-            f"{who} did not answer for the zone {zone} in {seconds:g} seconds.",
+            f"{who} did not answer for the zone {zone} in {error.seconds:g} seconds.",
             hint="Look at its status page, and try again later.",
         )
     if status == 403 and changing:

@@ -127,8 +127,11 @@ def test_two_values_stand_side_by_side_and_are_removed_one_by_one(world):
 
 def test_adding_what_is_there_changes_nothing(world):
     world.provider().add(world.record(ONE))
-    world.provider().add(world.record(ONE))
+    second = world.provider()
+    second.add(world.record(ONE))
     assert world.api.values(NAME) == [ONE]
+    second.remove(world.record(ONE))
+    assert world.api.values(NAME) == []
 
 
 def test_a_later_process_removes_what_an_earlier_one_added(world):
@@ -179,9 +182,10 @@ def test_a_zone_that_is_not_there_is_said_once_and_not_asked_for_again(world):
         with pytest.raises(PluginError, match="has no zone for"):
             provider.add(strange)
         asked = len(world.api.asked)
-    with pytest.raises(PluginError, match="has no zone for"):
-        provider.remove(strange)
+    provider.remove(strange)
     assert len(world.api.asked) == asked
+    with pytest.raises(PluginError, match="has no zone for"):
+        world.provider().remove(strange)
 
 
 def test_a_wrong_token_is_said_and_tried_once(world):
@@ -211,6 +215,25 @@ def test_a_service_that_never_answers_is_given_up(world, monkeypatch):
     world.api.silent = True
     error = world.refusal()
     assert error.message.endswith(f"did not answer for the zone {ZONE} in 0.3 seconds.")
+
+
+def test_what_was_never_sent_is_not_removed_and_the_silent_are_waited_for_less(world, monkeypatch):
+    provider = world.provider()
+    provider.add(world.record(ONE))
+    monkeypatch.setattr(world.kind, "patience", 0.3)
+    monkeypatch.setattr(dns_lexicon, "_HURRIED", 0.1)
+    world.api.silent = True
+    with pytest.raises(PluginError, match=r"in 0\.3 seconds"):
+        provider.remove(world.record(ONE))
+    with pytest.raises(PluginError, match=r"in 0\.1 seconds"):
+        provider.add(world.record(TWO))
+    asked = len(world.api.asked)
+    provider.remove(world.record(TWO))
+    assert len(world.api.asked) == asked
+    world.api.silent = False
+    monkeypatch.setattr(world.kind, "patience", 120.0)
+    world.provider().remove(world.record(ONE))
+    assert world.api.values(NAME) == []
 
 
 def test_a_signal_ends_the_waiting_for_a_silent_service(world):

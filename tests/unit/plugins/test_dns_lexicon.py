@@ -295,7 +295,7 @@ def http_error(status, body="", url="https://api.example/?key=s3cr3t%2Fvalue"):
 
 
 def told(error, *, changing=True):
-    said = explained(error, SPEAKER, zone="a.example", changing=changing, seconds=120)
+    said = explained(error, SPEAKER, zone="a.example", changing=changing)
     text = f"{said.message} {said.hint}"
     assert "s3cr3t" not in text
     assert "https://" not in text
@@ -325,7 +325,7 @@ def told(error, *, changing=True):
         (requests.exceptions.JSONDecodeError("x", "s3cr3t/value", 0), True, "something that is not JSON"),
         (Exception("bad s3cr3t%2Fvalue at https://x.example/y"), True, "zone a.example: bad [hidden] at its API"),
         (Exception(), True, "zone a.example: Exception"),
-        (Unanswered(), True, "did not answer for the zone a.example in 120 seconds"),
+        (Unanswered(120.0), True, "did not answer for the zone a.example in 120 seconds"),
     ],
 )
 def test_what_goes_wrong_is_one_line_without_secrets(error, changing, words):
