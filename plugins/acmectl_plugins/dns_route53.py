@@ -169,7 +169,6 @@ class Route53(RecordSetProvider):
                 core.set_config_variable("config_file", str(path))
                 if "default" not in _profiles(core, str(path)):
                     raise PluginError(f"The credentials file {path} has no profile [default].")
-            core.get_scoped_config()
             return boto3.session.Session(botocore_session=core)
 
     def _client(self) -> Any:

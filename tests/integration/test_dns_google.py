@@ -170,6 +170,7 @@ def test_a_hundred_names_are_one_change(google, key):
     run.add(*((name, A) for name in names))
     assert all(zone.values(name) == (300, [f'"{OTHERS}"', f'"{A}"']) for name in names)
     assert len(zone.changes) == 1
+    assert len([request for request in google.seen if "/rrsets" in request]) == 8  # four pages, before and after
     run.remove(*((name, A) for name in names))
     assert zone.record_sets == before
     assert len(zone.changes) == 2
