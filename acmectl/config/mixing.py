@@ -12,6 +12,9 @@ from acmectl.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NONE = "none"
+"""Takes away the choices that a renewal file has."""
+
 _CHOICE = re.compile(r"(?P<pattern>[^=\s]+)=(?P<name>[a-z0-9][a-z0-9-]*)(?::(?P<credentials>[\w.-]+))?", re.ASCII)
 
 
@@ -33,6 +36,8 @@ class Choice:
 def parse_choices(texts: Sequence[str], origin: str) -> tuple[Choice, ...]:
     """Choices in their order. Raises: ConfigError naming ``origin``."""
     found = []
+    if tuple(texts) == (NONE,):
+        return ()
     for text in texts:
         match = _CHOICE.fullmatch(text.strip())
         if match is None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.cli import Acmectl
 from tests.integration.hosts import dns_hooks, notes
+from tests.integration.servers.dns_lab import DnsLab
 from tests.integration.servers.pebble import Pebble
 from tests.integration.servers.static import static_server
 
@@ -74,3 +75,26 @@ def test_a_choice_that_cannot_be_is_refused_before_an_account_is_made(
     done = acmectl.run("certonly", "-n", "--agree-tos", "--standalone", "-d", "mix.example", *options).failed()
     assert said in done.err
     assert acmectl.account_dirs() == []
+
+
+def test_two_accounts_at_one_provider_in_one_certificate(dns_lab: DnsLab, dns_pebble: Pebble, tmp_path: Path) -> None:
+    limited = dns_lab.rfc2136(tmp_path / "limited.ini", key="limited-key")
+    work = dns_lab.rfc2136(tmp_path / "work.ini")
+    names = ("-d", "www.example.test", "-d", "other.example.test", "-d", "x.second.test")
+    with dns_lab.acmectl(dns_pebble, tmp_path) as acmectl:
+        argv = ("certonly", "-n", "--agree-tos", "-a", "dns-rfc2136", "--dns-rfc2136-credentials", str(limited), *names)
+        refused = acmectl.run(*argv).failed()
+        assert "other.example.test" in refused.out + refused.err
+        mixed = ("--dns-credentials", f"work={work}", "--authenticator-for", "www.example.test=dns-rfc2136")
+        patterns = (
+            "--authenticator-for",
+            "*.example.test=dns-rfc2136:work",
+            "--authenticator-for",
+            "*.test=dns-rfc2136:work",
+        )
+        acmectl.run(*argv, *mixed, *patterns).ok()
+        assert len(acmectl.names("www.example.test")) == 3
+        acmectl.run("renew", "--force-renewal").ok()
+        assert acmectl.version("www.example.test") == 2
+        left = {name for zone in ("example.test", "second.test") for name, _ in dns_lab.all_txt(zone)}
+        assert not left & {f"_acme-challenge.{name}" for name in names[1::2]}

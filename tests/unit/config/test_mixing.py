@@ -33,6 +33,7 @@ def test_the_first_that_fits_counts_and_none_means_the_default() -> None:
     assert first == Choice(pattern="*.example.org", authenticator="dns-a", credentials="work")
     assert choice_for(choices, "example.org") == Choice(pattern="*.org", authenticator="dns-b")
     assert choice_for(choices, "example.net") is None
+    assert parse_choices(["none"], "--authenticator-for") == ()
 
 
 @pytest.mark.parametrize("text", ["", "example.org", "=dns-a", "example.org=", "a b=dns-a", "a=dns-a:", "a=DNS!"])
