@@ -80,6 +80,8 @@ class DnsAuthenticator(Authenticator):
             if (record.name, record.value) not in self._placed:
                 self._placed[record.name, record.value] = _Placed(record=record, place=place)
                 todo.append((task, record))
+                chain = " -> ".join(place.chain) or place.name
+                self.context.logger.info("The record for %s: %s in the zone %s", task.identifier, chain, place.zone)
         self.context.records.note([_note(record) for _, record in todo])
         for task, record in todo:
             try:

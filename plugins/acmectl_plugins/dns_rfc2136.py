@@ -46,7 +46,7 @@ class _Change:
 class Rfc2136(DnsProvider):
     """Sends dynamic updates to a name server."""
 
-    summary: ClassVar[str] = "Answer by dynamic updates to a name server (RFC 2136)"
+    summary: ClassVar[str] = "Answer by TXT records at a name server that takes dynamic updates (RFC 2136)"
     credentials: ClassVar[tuple[Credential, ...]] = (
         Credential(
             name="server",

@@ -23,7 +23,9 @@
 | lame.test | Knot, which does not know it |
 | acme-delegate.test, acmedeleg.net | PowerDNS: TSIG, and the HTTP API ``lab.powerdns_api`` with the key ``API_KEY`` |
 | knot.test, _acme-challenge.deleg.example.test | Knot, TSIG |
+| auth.acme-dns.test | ``ACME_DNS``, where a test may start servers/acme_dns.py |
 
+The resolver remembers records for a second: give each test names of its own, or call ``lab.forgotten(name)`` in between.
 TSIG keys: ``KEYS`` and ``secret(name)``; acmectl-key is good for everything. Records that a test makes it also removes.
 Names may have no dot at the end. ``lab.primary``, ``secondary``, ``powerdns``, ``knot``: processes to pause, stop and
 start again.
@@ -49,6 +51,7 @@ import dns.zone
 
 from tests.integration.servers import dns_lab_files as files
 from tests.integration.servers.dns_lab_files import (
+    ACME_DNS,
     ADDRESSES,
     API_KEY,
     DEAD,
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from tests.integration.cli import Acmectl
 
 __all__ = [
+    "ACME_DNS",
     "API_KEY",
     "DEAD",
     "KEYS",
@@ -120,7 +124,7 @@ class DnsLab:
             files.write_primary(folders["primary"])
             files.write_secondary(folders["secondary"])
             files.write_resolver(folders["resolver"], RESOLVER, negative_seconds=self._negative_seconds)
-            files.write_resolver(folders["slow-resolver"], SLOW_RESOLVER, never=PRIMARY)
+            files.write_resolver(folders["slow-resolver"], SLOW_RESOLVER, never=(PRIMARY, PRIMARY6))
             files.write_powerdns(folders["powerdns"], schema, modules)
             files.write_knot(folders["knot"])
             self.primary, self.secondary = self._bind("primary"), self._bind("secondary")
@@ -205,6 +209,11 @@ class DnsLab:
             if rrset.rdtype == dns.rdatatype.TXT
             for rdata in rrset
         }
+
+    def forgotten(self, *names: str) -> None:
+        """Wait until the resolver does not remember TXT records under ``names`` any more."""
+        for name in names:
+            wait_until(lambda name=name: not self.txt(name, RESOLVER), f"the resolver forgets {name}")
 
     def all_txt(self, zone: str, server: str = PRIMARY) -> set[tuple[str, str]]:
         """Every TXT record of a zone of BIND: names and values."""

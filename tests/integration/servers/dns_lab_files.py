@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT, PRIMARY, SECONDARY, POWERDNS, KNOT = "127.0.0.9", "127.0.0.10", "127.0.0.11", "127.0.0.12", "127.0.0.13"
 PRIMARY6 = "fd00:53::10"
+ACME_DNS = "127.0.0.14"
+"""Nothing listens here until a test starts servers/acme_dns.py for auth.acme-dns.test."""
 RESOLVER = "127.0.0.53"
 SLOW_RESOLVER = "127.0.0.54"
 """A resolver that is led to the secondary alone: a CA that sees what the slowest server says."""
 DEAD = "127.0.0.99"
 """Nothing listens here."""
-ADDRESSES = (ROOT, PRIMARY, SECONDARY, POWERDNS, KNOT, RESOLVER, SLOW_RESOLVER, DEAD, PRIMARY6)
+ADDRESSES = (ROOT, PRIMARY, SECONDARY, POWERDNS, KNOT, ACME_DNS, RESOLVER, SLOW_RESOLVER, DEAD, PRIMARY6)
 API_KEY = "secretkey"
 ZONES = (
     *("example.test", "second.test", "slow.test", "halfdead.test", "lost.test", "hidden.test", "v6.test"),
@@ -77,6 +80,8 @@ ns1.acme-delegate.test. IN A {POWERDNS}
 acmedeleg.net. IN NS ns1.acme-delegate.test.
 knot.test. IN NS ns1.knot.test.
 ns1.knot.test. IN A {KNOT}
+auth.acme-dns.test. IN NS ns1.auth.acme-dns.test.
+ns1.auth.acme-dns.test. IN A {ACME_DNS}
 """
 
 _APEX = "$TTL 60\n@ IN SOA ns1.example.test. h.example.test. 1 3600 5 86400 5\n@ IN A 127.0.0.1\n"
@@ -128,6 +133,7 @@ def write_primary(folder: Path) -> None:
         f'controls {{ inet {PRIMARY} port 953 allow {{ any; }} keys {{ "rndc-key"; }}; }};',
     ]
     grants = " ".join(f"grant {key} zonesub TXT;" for key in KEYS if key != "limited-key")
+    grants += " grant acmectl-key zonesub CNAME;"
     for zone, text in PRIMARY_ZONES.items():
         (folder / f"{zone}.zone").write_text(text)
         told = f"explicit; also-notify {{ {SECONDARY}; }}" if zone in TRANSFERRED and zone != "slow.test" else "no"
@@ -155,10 +161,10 @@ def write_secondary(folder: Path) -> None:
     (folder / "named.conf").write_text("\n".join(lines) + "\n")
 
 
-def write_resolver(folder: Path, address: str, *, never: str | None = None, negative_seconds: int = 1) -> None:
-    """A recursive resolver that never asks the server ``never``."""
+def write_resolver(folder: Path, address: str, *, never: Sequence[str] = (), negative_seconds: int = 1) -> None:
+    """A recursive resolver that never asks the servers ``never``."""
     (folder / "hint").write_text(f". 3600 IN NS a.root.\na.root. 3600 IN A {ROOT}\n")
-    bogus = f"server {never} {{ bogus yes; }};\n" if never else ""
+    bogus = "".join(f"server {server} {{ bogus yes; }};\n" for server in never)
     (folder / "named.conf").write_text(
         f'options {{ directory "{folder}"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion yes;\n'
         f"allow-recursion {{ any; }}; max-cache-ttl 1; max-ncache-ttl {negative_seconds}; empty-zones-enable no;\n"
