@@ -27,6 +27,11 @@ USAGE = (
     case("two-verbs", Line(text="certificates renew", server=False)),
     case("verbs-that-are-gone", Line(text="update_symlinks", server=False), Line(text="config_changes", server=False)),
     case("ambiguous-abbreviation", Line(text="certificates --pre x", server=False)),
+    case(
+        "abbreviations",
+        "certonly --non-int --standalo --http-01-port {port} --preferred-challenge http --domains example.com",
+        start="account",
+    ),
     case("option-without-value", Line(text="certificates --cert-name", server=False)),
     case("bad-key-type", "certonly -n {standalone} -d example.com --key-type dsa"),
     case("bad-curve", "certonly -n {standalone} -d example.com --elliptic-curve secp999"),

@@ -13,6 +13,7 @@ def wanted(row: str, aspect: str, item: str, certbot: str | None = "*", acmectl:
 EVERYWHERE = (
     wanted("own-section", "conf", "config/renewal/*.conf ?acmectl?*", None),
     wanted("folders", "files", "config/*", "empty folder", None),
+    wanted("folders", "folders", "*", "*", None),
 )
 """Allowed in every case, and asked for in none."""
 
