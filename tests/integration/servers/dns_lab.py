@@ -25,7 +25,7 @@
 | knot.test, _acme-challenge.deleg.example.test | Knot, TSIG |
 | auth.acme-dns.test | ``ACME_DNS``, where a test may start servers/acme_dns.py |
 
-The resolver remembers records for a second: give each test names of its own, or call ``lab.forgotten(name)`` in between.
+The resolver remembers a record for a second: give each test names of its own, or call ``lab.forget()`` in between.
 TSIG keys: ``KEYS`` and ``secret(name)``; acmectl-key is good for everything. Records that a test makes it also removes.
 Names may have no dot at the end. ``lab.primary``, ``secondary``, ``powerdns``, ``knot``: processes to pause, stop and
 start again.
@@ -210,10 +210,10 @@ class DnsLab:
             for rdata in rrset
         }
 
-    def forgotten(self, *names: str) -> None:
-        """Wait until the resolver does not remember TXT records under ``names`` any more."""
-        for name in names:
-            wait_until(lambda name=name: not self.txt(name, RESOLVER), f"the resolver forgets {name}")
+    def forget(self) -> None:
+        """Have both resolvers forget everything."""
+        for resolver in (RESOLVER, SLOW_RESOLVER):
+            self._rndc(resolver, "flush")
 
     def all_txt(self, zone: str, server: str = PRIMARY) -> set[tuple[str, str]]:
         """Every TXT record of a zone of BIND: names and values."""
@@ -228,8 +228,11 @@ class DnsLab:
     def push(self, *zones: str) -> None:
         """Have the secondary transfer these zones now."""
         for zone in zones:
-            done = self.run("rndc", "-c", str(self.folder / "rndc.conf"), "-s", SECONDARY, "retransfer", zone)
-            assert done.returncode == 0, done.stderr
+            self._rndc(SECONDARY, "retransfer", zone)
+
+    def _rndc(self, server: str, *words: str) -> None:
+        done = self.run("rndc", "-c", str(self.folder / "rndc.conf"), "-s", server, *words)
+        assert done.returncode == 0, done.stderr
 
     def serial(self, zone: str, server: str) -> int | None:
         """The serial number of a zone at ``server``; None when it does not answer for it."""
