@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from acmectl.interrupts import Interrupts
     from acmectl.issuance.request import Assign, BeforeRespond, IssuancePolicy, IssuanceRequest, OrderJournal
 
+_SERVER_ERRORS = 500
 _CONFLICT = 409
 _REFUSES_REPLACES = frozenset({ProblemType.MALFORMED, ProblemType.ALREADY_REPLACED})
 
@@ -84,8 +85,7 @@ def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, obser
     try:
         order = place(request.replaces)
     except ServerProblem as error:
-        # RFC 9773 section 5: a CA may refuse the predecessor, and the whole order with it.
-        if request.replaces is None or not (error.status == _CONFLICT or error.problem.code in _REFUSES_REPLACES):
+        if request.replaces is None or not _may_be_the_predecessor(error):
             raise
         observe(Notice(text=f"The CA takes no order as a replacement ({error.problem.detail}); ordering anew."))
         order = place(None)
@@ -93,6 +93,13 @@ def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, obser
         raise order_refused(order)
     observe(OrderPlaced(url=order.url, status=order.status))
     return order
+
+
+def _may_be_the_predecessor(error: ServerProblem) -> bool:
+    """RFC 9773 section 5: a CA may refuse the predecessor, and the whole order with it; or fail over it."""
+    if error.status == _CONFLICT or error.problem.code in _REFUSES_REPLACES:
+        return True
+    return error.status >= _SERVER_ERRORS and not isinstance(error, RateLimited)
 
 
 def _resumed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, observe: Observer) -> Order | None:

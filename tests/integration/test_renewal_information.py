@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from acmectl.acme.base64url import unb64url
 from tests.integration.cli import Acmectl
 from tests.integration.fleet import DAY, plant, versions
+from tests.integration.servers.between import Answer, Between
 from tests.integration.servers.pebble import Pebble, PebbleConfig
 
 NAME = "ari.example"
@@ -147,6 +149,31 @@ def test_the_predecessor_is_named_and_a_ca_that_refuses_it_gets_an_order_without
     refused = issued.run("renew", "--force-renewal", server=False).ok()
     assert REFUSED in refused.out + refused.err
     assert versions(issued, NAME) == {"2"}
+
+
+def test_a_ca_that_fails_over_the_predecessor_gets_an_order_without_it(pebble: Pebble, acmectl: Acmectl) -> None:
+    asked: list[bool] = []
+    with Between(pebble) as ca:
+
+        def failing(_method: str, path: str) -> Answer | None:
+            if not path.endswith("/order-plz"):
+                return None
+            payload = json.loads(unb64url(json.loads(ca.bodies[-1])["payload"]))
+            asked.append("replaces" in payload)
+            if not asked[-1]:
+                return None
+            problem = {"type": "urn:ietf:params:acme:error:serverInternal", "detail": "unable to parse ARI CertID"}
+            headers = {"Replay-Nonce": "bm9uY2U", "Content-Type": "application/problem+json"}
+            return Answer(status=500, headers=headers, body=json.dumps(problem).encode())
+
+        ca.before = failing
+        server = ("--server", ca.directory_url)
+        acmectl.run("certonly", "-n", "--agree-tos", "--standalone", "-d", NAME, *server).ok()
+        done = acmectl.run("renew", "--force-renewal", server=False).ok()
+    assert "as a replacement (unable to parse ARI CertID)" in done.out + done.err
+    assert asked[0] is False
+    assert asked[1] is True
+    assert asked[-1] is False
 
 
 def test_certbots_note_of_when_to_ask_is_respected(acmectl: Acmectl) -> None:
