@@ -166,8 +166,8 @@ def write_resolver(folder: Path, address: str, *, never: Sequence[str] = (), neg
     (folder / "hint").write_text(f". 3600 IN NS a.root.\na.root. 3600 IN A {ROOT}\n")
     bogus = "".join(f"server {server} {{ bogus yes; }};\n" for server in never)
     (folder / "named.conf").write_text(
-        f'{_CONTROL_KEY}options {{ directory "{folder}"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion yes;\n'
-        f"allow-recursion {{ any; }}; max-cache-ttl 1; max-ncache-ttl {negative_seconds}; empty-zones-enable no;\n"
+        f'{_CONTROL_KEY}options {{ directory "{folder}"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }};\n'
+        f"recursion yes; allow-recursion {{ any; }}; max-cache-ttl 1; max-ncache-ttl {negative_seconds}; empty-zones-enable no;\n"
         f"qname-minimization off; {_OPTIONS} }};\n{bogus}"
         f'controls {{ inet {address} port 953 allow {{ any; }} keys {{ "rndc-key"; }}; }};\n'
         'zone "." { type hint; file "hint"; };\n'
