@@ -227,8 +227,9 @@ def framed(wire):
 
 
 def unsigned(question):
-    """Success, in the header of an answer to an update and nothing behind it."""
-    return framed(question[:2] + struct.pack("!5H", 0xA800, 0, 0, 0, 0))
+    """Success, as an answer to an update with its zone and nothing behind it."""
+    zone = question[12 : question.index(b"\0", 12) + 5]
+    return framed(question[:2] + struct.pack("!5H", 0xA800, 1, 0, 0, 0) + zone)
 
 
 HOSTILE = {
