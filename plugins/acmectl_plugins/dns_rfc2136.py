@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from acmectl.plugin.api import Context, PluginError
 from acmectl.plugin.dns import Credential, DnsProvider, RecordsFailed, TxtRecord
-from acmectl_plugins.rfc2136_refusals import Refusal, of_code, of_error
+from acmectl_plugins.rfc2136_refusals import Refusal, of_code, of_error, without_signature
 
 if TYPE_CHECKING:
     import dns.message
@@ -169,7 +169,7 @@ class Rfc2136(DnsProvider):
         if code != "NOERROR":
             raise of_code(code, self._where, zone, _few([one.record.name for one in changes]), self._key_name)
         if not answer.had_tsig:
-            raise Refusal(f"{self._where} answered without a signature, so that anybody may have.", unchanged=False)
+            raise without_signature(self._where)
 
     def _asked(self, question: dns.message.Message) -> dns.message.Message:
         if self._silent is not None:

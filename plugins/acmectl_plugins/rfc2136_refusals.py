@@ -61,4 +61,15 @@ def of_error(error: Exception, where: str, key: str, algorithm: str) -> Refusal:
             hint=_KEY_HINT,
             unchanged=False,
         )
+    if "requires a TSIG" in str(error):
+        return without_signature(where)
     return Refusal(f"{where} sent what is no answer ({type(error).__name__}).", unchanged=False)
+
+
+def without_signature(where: str) -> Refusal:
+    """An answer that anybody may have sent; servers that do not know TSIG sign nothing either."""
+    return Refusal(
+        f"{where} answers without a signature.",
+        hint="Is it the server that takes updates of the zone?",
+        unchanged=False,
+    )

@@ -255,7 +255,7 @@ def test_an_answer_without_signature_is_not_believed():
     with TcpServer(unsigned) as server:
         plugin = provider(server="127.0.0.1", port=server.port)
         plugin.add(record("a.example.test", "example.test"))
-        with pytest.raises(RecordsFailed, match="answered without a signature"):
+        with pytest.raises(RecordsFailed, match="answers without a signature"):
             plugin.commit()
 
 
