@@ -47,6 +47,7 @@ class LexiconProvider(DnsProvider):
         self._refused: dict[str, PluginError] = {}
         self._unsent: set[TxtRecord] = set()
         self._was_silent = False
+        self._module: ModuleType | None = None
 
     @abstractmethod
     def known(self) -> Row:
@@ -58,7 +59,7 @@ class LexiconProvider(DnsProvider):
 
     def check(self) -> None:
         """Look whether lexicon is there and the credentials are complete. Raises: PluginError."""
-        provider_module(self.row.lexicon)
+        self._module = provider_module(self.row.lexicon)
         self.lexicon_options()
 
     def add(self, record: TxtRecord) -> None:
@@ -124,11 +125,11 @@ class LexiconProvider(DnsProvider):
         from lexicon.config import ConfigResolver
 
         name = self.row.lexicon
-        module = provider_module(name)
+        self._module = self._module or provider_module(name)
         options = {**self.row.fixed, **self.lexicon_options()}
         config = {"provider_name": name, "domain": zone, "ttl": self._ttl(ttl), name: options}
         resolver: Callable[[], Any] = ConfigResolver
-        made: Provider = module.Provider(resolver().with_dict(config).with_env())
+        made: Provider = self._module.Provider(resolver().with_dict(config).with_env())
         return made
 
     def _ttl(self, ttl: int) -> int:

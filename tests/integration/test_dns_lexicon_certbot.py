@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.programs import CERTBOT_VERSION, TOOLS, BenchmarkError, environment
 from tests.integration.cli import Acmectl
 from tests.integration.fleet import plant
 from tests.integration.servers.api_gate import Answer, ApiGate, Asked
 from tests.integration.servers.dns_apis import Cloudflare
 from tests.integration.servers.dns_lab import API_KEY, POWERDNS, DnsLab
+from tests.integration.servers.requirements import not_run
 
 ZONE = "acmedeleg.net"
 NAME = f"_acme-challenge.{ZONE}"
@@ -75,6 +79,46 @@ def credentials(folder: Path, text: str) -> Path:
     path.write_text(text)
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture(scope="session")
+def certbot() -> Path:
+    """certbot with its Cloudflare plugin, installed once from PyPI."""
+    TOOLS.mkdir(exist_ok=True)
+    wanted = [f"{name}=={CERTBOT_VERSION}" for name in ("certbot", "certbot-dns-cloudflare")]
+    with (TOOLS / "certbot-dns-cloudflare.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return environment("certbot-dns-cloudflare-venv", wanted, None) / "bin" / "certbot"
+        except BenchmarkError as error:
+            not_run(f"certbot's Cloudflare plugin could not be installed ({' '.join(str(error).split())[-300:]})")
+            raise AssertionError from error
+
+
+def test_what_certbot_obtained_by_its_plugin_is_renewed_and_certbot_goes_on(program, api, dns_lab, certbot):
+    cloudflare, gate = api
+    bundle = program.folder / "both.pem"
+    bundle.write_text(gate.bundle.read_text() + program.pebble.ca_bundle.read_text())
+    path = credentials(program.folder, f"dns_cloudflare_api_token = {Cloudflare.token}\n")
+    env = {**program.environ(), **gate.environ, "REQUESTS_CA_BUNDLE": str(bundle), "SSL_CERT_FILE": str(bundle)}
+    command = [*dns_lab.prefix, str(certbot), *program.directories, "--non-interactive"]
+    obtain = [
+        *("certonly", "--agree-tos", "--register-unsafely-without-email", "--server", program.pebble.directory_url),
+        *("--dns-cloudflare", "--dns-cloudflare-credentials", str(path), "--dns-cloudflare-propagation-seconds", "1"),
+        *("-d", ZONE, "-d", f"*.{ZONE}"),
+    ]
+    done = subprocess.run([*command, *obtain], env=env, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
+    theirs = len(cloudflare.asked)
+    serial = program.certificate(ZONE).serial_number
+    program.run("renew", "--force-renewal", env=gate.environ).ok()
+    ours = program.certificate(ZONE).serial_number
+    assert ours != serial
+    assert len(cloudflare.asked) > theirs
+    again = ["renew", "--force-renewal", "--no-random-sleep-on-renew"]
+    done = subprocess.run([*command, *again], env=env, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert program.certificate(ZONE).serial_number != ours
 
 
 def test_a_renewal_file_of_certbot_s_plugin_is_renewed(program, api):

@@ -68,10 +68,10 @@ class Cloudflare(DnsApi):
             return 403, self._refusal(10000, "Authentication error")
         match asked.method, asked.path:
             case "GET", "/client/v4/zones":
-                return 200, self._page([{"id": self.identifier, "name": self.zone, "status": "active"}])
+                return 200, self._page([{"id": self.identifier, "name": self.zone, "status": "active"}], asked)
             case "GET", path if path == records:
                 found = [one for one in self.records if self._matches(one, asked.query)]
-                return 200, self._page([self._shown(one) for one in found])
+                return 200, self._page([self._shown(one) for one in found], asked)
             case "POST", path if path == records:
                 wanted = asked.json
                 if any((one.name, one.content) == (wanted["name"], wanted["content"]) for one in self.records):
@@ -100,9 +100,16 @@ class Cloudflare(DnsApi):
         }
 
     @staticmethod
-    def _page(result: Sequence[object]) -> dict[str, object]:
-        count = len(result)
-        pages = {"page": 1, "per_page": 100, "count": count, "total_count": count, "total_pages": 1}
+    def _page(everything: Sequence[object], asked: Asked) -> dict[str, object]:
+        number, size = int(asked.query.get("page", 1)), int(asked.query.get("per_page", 100))
+        result = everything[(number - 1) * size : number * size]
+        pages = {
+            "page": number,
+            "per_page": size,
+            "count": len(result),
+            "total_count": len(everything),
+            "total_pages": -(-len(everything) // size),
+        }
         return {"success": True, "errors": [], "messages": [], "result": result, "result_info": pages}
 
     @staticmethod
