@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from acmectl.actions.hook_process import HookResult
     from acmectl.clock import Clock
-    from acmectl.events import Observer
+    from acmectl.events import Event, Observer
     from acmectl.interrupts import Interrupts
 
 _KEPT = frozenset(
@@ -55,7 +55,7 @@ class Programs:
         runner = _Runner(
             clock=self._clock,
             interrupts=self._interrupts,
-            observe=self._observe,
+            observe=self._see,
             environ=self._environ if inherit else _bare(self._environ),
             timeout=timeout,
         )
@@ -73,6 +73,13 @@ class Programs:
         if result.status:
             raise HookFailed(f"{shown} failed for {name} with exit status {result.status}.")
         return result.output.strip()
+
+    def _see(self, event: Event) -> None:
+        from acmectl.events import HookEnded
+
+        # How it failed is said by the error, once.
+        if not (isinstance(event, HookEnded) and event.status):
+            self._observe(event)
 
 
 def _bare(environ: Mapping[str, str]) -> dict[str, str]:

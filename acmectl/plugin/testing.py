@@ -19,19 +19,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import os
 import re
-import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from acmectl.clock import SystemClock
-from acmectl.errors import HookFailed
 from acmectl.identifiers import Identifier, parse_any
 from acmectl.interrupts import Interrupts
 from acmectl.plugin.api import Authenticator, ChallengeTask, Context, Option, PluginError
+from acmectl.plugin.testing_lent import PlainHttp, run_program, run_shell
+
+__all__ = [
+    "AuthenticatorContract",
+    "PlainHttp",
+    "RecordedTerminal",
+    "make_context",
+    "make_task",
+    "run_program",
+    "run_shell",
+]
 
 KNOWN_CHALLENGES = ("http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01")
 _OPTION_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -59,24 +67,16 @@ class RecordedTerminal:
         self.on_pause()
 
 
-def run_shell(command: str, *, name: str, env: Mapping[str, str]) -> str:
-    """Run ``command`` by /bin/sh as the engine does; its standard output, stripped. Raises: HookFailed."""
-    done = subprocess.run(  # noqa: S602 - hooks are shell commands
-        command, shell=True, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-        raise HookFailed(f"The {name} failed with exit status {done.returncode}: {command}")
-    return done.stdout.strip()
-
-
 def make_context(*, terminal: RecordedTerminal | None = None, warn: Callable[[str], None] | None = None) -> Context:
-    """What the engine would lend: the real clock, a shell for hooks, a terminal with nobody at it."""
+    """What the engine would lend: the real clock, a shell, programs, the network, a terminal with nobody at it."""
     interrupts = Interrupts()
     return Context(
         clock=SystemClock(interrupts),
         interrupts=interrupts,
         terminal=terminal or RecordedTerminal(),
         run_hook=run_shell,
+        run_program=run_program,
+        http=PlainHttp(),
         warn=warn or logging.getLogger(__name__).warning,
         logger=logging.getLogger("acmectl.plugin"),
     )

@@ -106,8 +106,8 @@ class DnsProviderContract(ABC):
                 f"credential {one.name!r} must be lower_case_with_underscores",
             )
             _require(bool(one.help.strip()), f"credential {one.name} needs a help text")
-        names = [option.name for option in plugin.options] + [one.name for one in plugin.credentials]
-        _require(len(names) == len(set(names)), "two options or credentials have the same name")
+        for names in ([option.name for option in plugin.options], [one.name for one in plugin.credentials]):
+            _require(len(names) == len(set(names)), "two options or two credentials have the same name")
 
     def test_importing_its_module_imports_nothing_else(self) -> None:
         foreign = foreign_modules(type(self.make()).__module__)
