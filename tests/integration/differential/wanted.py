@@ -144,13 +144,19 @@ WANTED: dict[str, tuple[Intended, ...]] = {
         wanted("unknown-options", "conf", "* ?renewalparams? unheard_of", None, "1"),
     ),
     "renew-hooks-once": (
+        # Which of the two deploys first is not said: they are renewed beside each other (row renew-order).
         wanted(
-            "renew-order",
+            "hook-environment",
             "notes",
             "out/notes",
-            "pre/note: lineage= domains=\npre\ndeploy/note: lineage=config/live/example.com *",
-            "pre/note: lineage= domains=\npre\ndeploy/note: lineage=config/live/other.example.com *",
+            "pre/note: lineage= domains=\npre\ndeploy/note: lineage=*\ndeploy/note: lineage=*\n"
+            "post/note: lineage=config/live/* domains=*.com *.com *.com\npost\n",
+            "pre/note: lineage= domains=\npre\ndeploy/note: lineage=*\ndeploy/note: lineage=*\n"
+            "post/note: lineage= domains=*.com *.com *.com\npost\n",
         ),
+    ),
+    "asked-same-renew": (
+        wanted("ari-new-version", "conf", "config/renewal/example.com.conf ?acme_renewal_info?", "section", None),
     ),
     # certificates and accounts
     "certificates-strange-version": all_of("version-no-number", *LISTED),
