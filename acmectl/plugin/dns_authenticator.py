@@ -239,7 +239,9 @@ def authenticator_for(name: str, provider: type[DnsProvider]) -> type[DnsAuthent
     options = [*provider.options]
     given = {option.name for option in options}
     if (provider.credentials or provider.any_credential) and "credentials" not in given:
-        options.insert(0, Option(name="credentials", kind=OptionKind.PATH, help="ini file with the credentials"))
+        options.insert(
+            0, Option(name="credentials", kind=OptionKind.PATH, metavar="FILE", help="ini file with the credentials")
+        )
     if "propagation-seconds" not in given:
         options.append(
             Option(
