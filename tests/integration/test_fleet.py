@@ -124,7 +124,7 @@ BREAKAGES = {
     _garbage_certificate: "parsefail",
     _unknown_authenticator: "failure",
     _missing_webroot: "failure",
-    _bad_number: "failure",
+    _bad_number: "parsefail",
 }
 
 
