@@ -19,6 +19,7 @@
 | lost.test | BIND, and a host whose address cannot be looked up |
 | v6.test | BIND, and an IPv6 address without a route |
 | secret.test | BIND, which answers those who sign with acmectl-key |
+| shut.test | one that answers the resolvers alone, as if a firewall closed port 53 to all others; BIND is its primary |
 | dead.test | an address where nothing is |
 | lame.test | Knot, which does not know it |
 | acme-delegate.test, acmedeleg.net | PowerDNS: TSIG, and the HTTP API ``lab.powerdns_api`` with the key ``API_KEY`` |
@@ -65,6 +66,7 @@ from tests.integration.servers.dns_lab_files import (
     RESOLVER,
     ROOT,
     SECONDARY,
+    SHUT,
     SLOW_RESOLVER,
     TRANSFERRED,
     ZONES,
@@ -116,13 +118,14 @@ class DnsLab:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="acmectl-dns-")))
             self.space = stack.enter_context(NetworkNamespace(addresses=ADDRESSES, resolver=RESOLVER))
             folders = {}
-            for name in ("root", "primary", "secondary", "resolver", "slow-resolver", "powerdns", "knot"):
+            for name in ("root", "primary", "secondary", "shut", "resolver", "slow-resolver", "powerdns", "knot"):
                 folders[name] = self.folder / name
                 folders[name].mkdir()
             (self.folder / "rndc.conf").write_text(files.RNDC)
             files.write_root(folders["root"])
             files.write_primary(folders["primary"])
-            files.write_secondary(folders["secondary"])
+            files.write_secondary(folders["secondary"], SECONDARY, TRANSFERRED)
+            files.write_secondary(folders["shut"], SHUT, ("shut.test",), deaf="127.0.0.1")
             files.write_resolver(folders["resolver"], RESOLVER, negative_seconds=self._negative_seconds)
             files.write_resolver(folders["slow-resolver"], SLOW_RESOLVER, never=(PRIMARY, PRIMARY6))
             files.write_powerdns(folders["powerdns"], schema, modules)
@@ -140,6 +143,7 @@ class DnsLab:
                 (self._bind("resolver"), RESOLVER, ()),
                 (self._bind("slow-resolver"), SLOW_RESOLVER, ()),
                 (self.secondary, SECONDARY, ()),
+                (self._bind("shut"), "", ()),
             ]
             with self.inside():
                 for process, _, _ in everything:
@@ -148,7 +152,9 @@ class DnsLab:
                 for process, address, zones in everything:
                     self._wait_for(process, address, zones)
                 self.push(*TRANSFERRED)
+                wait_until(lambda: self._rndc(SHUT, "retransfer", "shut.test").returncode == 0, "a transfer")
                 self._wait_for(self.secondary, SECONDARY, TRANSFERRED)
+                wait_until(lambda: self.serial("shut.test", RESOLVER) is not None, "shut.test is there")
             self._stack = stack.pop_all()
         return self
 
@@ -213,7 +219,8 @@ class DnsLab:
     def forget(self) -> None:
         """Have both resolvers forget everything."""
         for resolver in (RESOLVER, SLOW_RESOLVER):
-            self._rndc(resolver, "flush")
+            done = self._rndc(resolver, "flush")
+            assert done.returncode == 0, done.stderr
 
     def all_txt(self, zone: str, server: str = PRIMARY) -> set[tuple[str, str]]:
         """Every TXT record of a zone of BIND: names and values."""
@@ -228,22 +235,23 @@ class DnsLab:
     def push(self, *zones: str) -> None:
         """Have the secondary transfer these zones now."""
         for zone in zones:
-            self._rndc(SECONDARY, "retransfer", zone)
+            done = self._rndc(SECONDARY, "retransfer", zone)
+            assert done.returncode == 0, done.stderr
 
-    def _rndc(self, server: str, *words: str) -> None:
-        done = self.run("rndc", "-c", str(self.folder / "rndc.conf"), "-s", server, *words)
-        assert done.returncode == 0, done.stderr
+    def _rndc(self, server: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.run("rndc", "-c", str(self.folder / "rndc.conf"), "-s", server, *words)
 
     def serial(self, zone: str, server: str) -> int | None:
         """The serial number of a zone at ``server``; None when it does not answer for it."""
         question = dns.message.make_query(zone if zone == "." else f"{zone}.", "SOA")
-        question.flags &= ~dns.flags.RD
+        if server != RESOLVER:
+            question.flags &= ~dns.flags.RD
         with self.inside():
             try:
                 answer = dns.query.udp(question, server, timeout=2)
             except (dns.exception.DNSException, OSError):
                 return None
-        if not answer.flags & dns.flags.AA or not answer.answer:
+        if not (answer.flags & dns.flags.AA or server == RESOLVER) or not answer.answer:
             return None
         return int(next(iter(answer.answer[0])).serial)
 
@@ -255,7 +263,9 @@ class DnsLab:
 
     def _wait_for(self, process: ServerProcess, address: str, zones: Sequence[str]) -> None:
         def answers() -> bool:
-            return all(self.serial(zone, address) is not None for zone in zones) and (bool(zones) or _listens(address))
+            return all(self.serial(zone, address) is not None for zone in zones) and (
+                bool(zones) or not address or _listens(address)
+            )
 
         wait_until(answers, f"{process.name} answers; its log ends with:\n{process.tail()}\nwhich")
 

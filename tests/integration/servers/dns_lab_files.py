@@ -15,13 +15,15 @@ ACME_DNS = "127.0.0.14"
 RESOLVER = "127.0.0.53"
 SLOW_RESOLVER = "127.0.0.54"
 """A resolver that is led to the secondary alone: a CA that sees what the slowest server says."""
+SHUT = "127.0.0.15"
+"""Answers the resolvers alone: what port 53 looks like from behind a firewall that lets only them through."""
 DEAD = "127.0.0.99"
 """Nothing listens here."""
-ADDRESSES = (ROOT, PRIMARY, SECONDARY, POWERDNS, KNOT, ACME_DNS, RESOLVER, SLOW_RESOLVER, DEAD, PRIMARY6)
+ADDRESSES = (ROOT, PRIMARY, SECONDARY, SHUT, POWERDNS, KNOT, ACME_DNS, RESOLVER, SLOW_RESOLVER, DEAD, PRIMARY6)
 API_KEY = "secretkey"
 ZONES = (
     *("example.test", "second.test", "slow.test", "halfdead.test", "lost.test", "hidden.test", "v6.test"),
-    "secret.test",
+    *("secret.test", "shut.test"),
 )
 """On the BIND primary."""
 TRANSFERRED = ("example.test", "slow.test", "hidden.test")
@@ -72,6 +74,8 @@ lost.test. IN NS ns1.dead.test.
 v6.test. IN NS ns1.example.test.
 v6.test. IN NS ns1.v6.test.
 ns1.v6.test. IN AAAA 2001:db8::1
+shut.test. IN NS ns1.shut.test.
+ns1.shut.test. IN A {SHUT}
 dead.test. IN NS ns1.dead.test.
 ns1.dead.test. IN A {DEAD}
 lame.test. IN NS ns1.knot.test.
@@ -111,6 +115,7 @@ loop IN CNAME _acme-challenge.loop.example.test.
     "lost.test": f"{_APEX}{_NS1}@ IN NS ns1.dead.test.\n",
     "v6.test": f"{_APEX}{_NS1}@ IN NS ns1\nns1 IN AAAA 2001:db8::1\n",
     "secret.test": f"{_APEX}{_NS1}",
+    "shut.test": f"{_APEX}@ IN NS ns1\nns1 IN A {SHUT}\n",
 }
 
 
@@ -137,6 +142,8 @@ def write_primary(folder: Path) -> None:
     for zone, text in PRIMARY_ZONES.items():
         (folder / f"{zone}.zone").write_text(text)
         told = f"explicit; also-notify {{ {SECONDARY}; }}" if zone in TRANSFERRED and zone != "slow.test" else "no"
+        if zone == "shut.test":
+            told = f"explicit; also-notify {{ {SHUT}; }}"
         asked = 'allow-query { key "acmectl-key"; };' if zone == "secret.test" else ""
         limited = "grant limited-key name _acme-challenge.www.example.test. TXT;" if zone == "example.test" else ""
         lines.append(
@@ -146,17 +153,15 @@ def write_primary(folder: Path) -> None:
     (folder / "named.conf").write_text("\n".join(lines) + "\n")
 
 
-def write_secondary(folder: Path) -> None:
-    """BIND that transfers from the primary."""
+def write_secondary(folder: Path, address: str, zones: Sequence[str], *, deaf: str = "") -> None:
+    """BIND that transfers ``zones`` from the primary and is silent to ``deaf``."""
     lines = [
         _CONTROL_KEY,
-        f'options {{ directory "{folder}"; listen-on {{ {SECONDARY}; }}; listen-on-v6 {{ none; }}; recursion no;',
-        f"min-refresh-time 3600; max-refresh-time 3600; transfer-source {SECONDARY}; {_OPTIONS} }};",
-        f'controls {{ inet {SECONDARY} port 953 allow {{ any; }} keys {{ "rndc-key"; }}; }};',
-        *(
-            f'zone "{zone}" {{ type secondary; primaries {{ {PRIMARY}; }}; file "{zone}.zone"; }};'
-            for zone in TRANSFERRED
-        ),
+        f'options {{ directory "{folder}"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no;',
+        f"min-refresh-time 3600; max-refresh-time 3600; transfer-source {address}; {_OPTIONS}",
+        f"blackhole {{ {deaf or 'none'}; }}; }};",
+        f'controls {{ inet {address} port 953 allow {{ any; }} keys {{ "rndc-key"; }}; }};',
+        *(f'zone "{zone}" {{ type secondary; primaries {{ {PRIMARY}; }}; file "{zone}.zone"; }};' for zone in zones),
     ]
     (folder / "named.conf").write_text("\n".join(lines) + "\n")
 
@@ -167,7 +172,8 @@ def write_resolver(folder: Path, address: str, *, never: Sequence[str] = (), neg
     bogus = "".join(f"server {server} {{ bogus yes; }};\n" for server in never)
     (folder / "named.conf").write_text(
         f'{_CONTROL_KEY}options {{ directory "{folder}"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }};\n'
-        f"recursion yes; allow-recursion {{ any; }}; max-cache-ttl 1; max-ncache-ttl {negative_seconds}; empty-zones-enable no;\n"
+        f"query-source address {address}; recursion yes;\n"
+        f"allow-recursion {{ any; }}; max-cache-ttl 1; max-ncache-ttl {negative_seconds}; empty-zones-enable no;\n"
         f"qname-minimization off; {_OPTIONS} }};\n{bogus}"
         f'controls {{ inet {address} port 953 allow {{ any; }} keys {{ "rndc-key"; }}; }};\n'
         'zone "." { type hint; file "hint"; };\n'
