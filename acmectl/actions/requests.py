@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from acmectl.plugin.api import DnsSettings
     from acmectl.storage.renewal_conf import JsonValue, RenewalConf
 
-LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 ParamValue = str | tuple[str, ...]

@@ -76,7 +76,13 @@ _ALL = (
     Verb("update_account", "change the account's e-mail addresses", module="accounts"),
     Verb("unregister", "deactivate the account at the CA", module="accounts"),
     Verb("account", "give the account a new key (account rollover)", arguments="rollover"),
-    Verb("ca", "list the CAs that have a short name, or show what one offers", arguments="CA", reads_only=True),
+    Verb(
+        "ca",
+        "list the CAs that have a short name, or show what one offers",
+        arguments="CA",
+        reads_only=True,
+        rare=True,
+    ),
     Verb(
         "dns-record",
         "print the DNS records that let a CA issue for an account",

@@ -141,6 +141,11 @@ def settings_of(parsed: Parsed) -> Settings:
         if o.row.deprecated is not None
     ]
     values, found, origins = _resolve(table, parsed.line.occurrences, files)
+    server = values["server"]
+    if isinstance(server, str) and "://" not in server:
+        from acmectl.config.catalogue import directory_url
+
+        values["server"] = directory_url(server, origins["server"])
     value = values["config_dir"]
     directories = directories.beside(value if isinstance(value, str) else None)
     for dest, path in (

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from acmectl.actions.endpoint import Endpoint, parse_endpoint
 from acmectl.actions.hooks import HookCommands
 from acmectl.actions.requests import (
-    LETS_ENCRYPT,
     LETS_ENCRYPT_STAGING,
     AccountRequest,
     CertificateRequest,
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 
 # certonly starts these anew for an existing certificate, as certbot does; everything else that is stored stays.
 RESET_BY_CERTONLY = ("rsa_key_size", "elliptic_curve", "reuse_key")
-_STAGING_OF = {LETS_ENCRYPT: LETS_ENCRYPT_STAGING, LETS_ENCRYPT_STAGING: LETS_ENCRYPT_STAGING}
 _PREFLIGHT = {None: Preflight.BESIDE, True: Preflight.FIRST, False: Preflight.OFF}
 
 
@@ -79,9 +77,10 @@ def ca_of(settings: Settings) -> Ca:
     server = LETS_ENCRYPT_STAGING if settings.flag("staging") else settings.required_text("server")
     if not settings.flag("dry_run") or settings.flag("staging") or settings.is_set("server"):
         return Ca(server=server)
-    if server in _STAGING_OF:
-        return Ca(server=_STAGING_OF[server])
-    return Ca(server=server, finalize=False)
+    from acmectl.config.catalogue import staging_of
+
+    staging = staging_of(server)
+    return Ca(server=staging) if staging is not None else Ca(server=server, finalize=False)
 
 
 def account_of(app: App, settings: Settings | None = None) -> AccountRequest:
@@ -155,8 +154,10 @@ def certificate_request(
 
 def as_trial(app: App, request: CertificateRequest, *, run_deploy_hooks: bool) -> CertificateRequest:
     """The same request as a dry run: at the staging counterpart of its CA, else without finalizing."""
+    from acmectl.config.catalogue import staging_of
+
     server = request.account.server
-    staging = _STAGING_OF.get(server)
+    staging = staging_of(server)
     account = replace(
         request.account,
         server=staging or server,

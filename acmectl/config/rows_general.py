@@ -8,7 +8,18 @@ LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 _ISSUING = ("certonly", "renew", "reconfigure")
-_CA = ("certonly", "renew", "reconfigure", "revoke", "register", "update_account", "unregister", "show_account")
+_CA = (
+    "certonly",
+    "renew",
+    "reconfigure",
+    "revoke",
+    "register",
+    "update_account",
+    "unregister",
+    "show_account",
+    "account",
+    "ca",
+)
 
 ROWS = (
     OptionRow(
@@ -245,9 +256,9 @@ ROWS = (
     ),
     OptionRow(
         names=("--server",),
-        metavar="URL",
+        metavar="CA",
         default=LETS_ENCRYPT,
-        help="directory URL of the CA",
+        help="the CA: directory URL, or a short name that acmectl ca lists",
         topics=("general",),
         verbs=_CA,
         stored="server",

@@ -22,6 +22,7 @@ from tests.integration.servers.requirements import pebble_programs
 
 # Its HTTPS certificate holds for these too; see lets_encrypt.py.
 LETS_ENCRYPT = ("acme-v02.api.letsencrypt.org", "acme-staging-v02.api.letsencrypt.org")
+GOOGLE = ("dv.acme-v02.api.pki.goog", "dv.acme-v02.test-api.pki.goog")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ class Pebble:
         self.ca_bundle = self.folder / "ca.pem"
         """PEM file with the root that Pebble's own HTTPS certificate comes from."""
         authority.cert_pem.write_to_path(str(self.ca_bundle))
-        names = ("127.0.0.1", "localhost", "::1", *LETS_ENCRYPT)
+        names = ("127.0.0.1", "localhost", "::1", *LETS_ENCRYPT, *GOOGLE)
         certificate = authority.issue_cert(*names, key_type=trustme.KeyType.ECDSA)
         certificate.private_key_pem.write_to_path(str(self.folder / "key.pem"))
         for number, blob in enumerate(certificate.cert_chain_pems):
