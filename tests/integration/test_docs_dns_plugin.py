@@ -133,7 +133,7 @@ class Sound(DnsProvider):
             "dns-sdk",
             "the Python package vendor_sdk_that_nobody_has is missing",
         ),
-        ({"acme-half": ("half = acme_half:Sound", SOUND.replace("remove", "other"))}, "dns-half", "does not define remove"),
+        ({"acme-half": ("half = acme_half:Sound", SOUND.replace("remove", "x"))}, "dns-half", "does not define remove"),
         ({"acme-number": ("number = acme_number:N", "N = 3")}, "dns-number", "is not derived from"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
