@@ -14,6 +14,7 @@ from acmectl.actions.key_file import kept_nowhere, read_account_key, refuse_shar
 from acmectl.actions.settle import settle
 from acmectl.errors import Aborted, ConfigError, ServerProblem
 from acmectl.events import AccountRegistered, Notice
+from acmectl.storage.references import References
 from acmectl.storage.rollovers import RolloverStore
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from acmectl.acme.client import AcmeClient
     from acmectl.acme.resources import Account, DirectoryMeta
-    from acmectl.actions.requests import AccountRequest
+    from acmectl.actions.requests import AccountRequest, EabCredentials
     from acmectl.actions.services import Services
     from acmectl.storage.accounts import StoredAccount
 
@@ -144,10 +145,10 @@ def _new_account(services: Services, request: AccountRequest, key: AccountKey | 
     """Register ``key`` (None: a new one) once everything that the CA asks for is there."""
     meta = services.network.client(request.server).directory().meta
     _check_binding(request, meta)
+    eab = _binding(services, request.eab) if request.eab is not None else None
     _agree(services, request, meta)
     email = _email(services, request)
     client = services.network.client(request.server, key or AccountKey.generate(request.key_kind))
-    eab = (request.eab.kid, request.eab.hmac_key, request.eab.alg) if request.eab is not None else None
     account = client.new_account([f"mailto:{address}" for address in email], agree_tos=True, eab=eab)
     return client, account
 
@@ -264,6 +265,14 @@ def _check_binding(request: AccountRequest, meta: DirectoryMeta) -> None:
             f"The CA at {request.server} requires external account binding: give --eab-kid and --eab-hmac-key.",
             hint="The CA's web site shows both for your account there.",
         )
+
+
+def _binding(services: Services, eab: EabCredentials) -> tuple[str, str, str]:
+    """Key identifier, HMAC key and algorithm, as AcmeClient takes them. Raises: ConfigError."""
+    references = References(environ=services.environ, error=ConfigError, kinds=("env", "file", "systemd"))
+    hmac_key = references.follow("--eab-hmac-key", eab.hmac_key)
+    services.keep_secret(hmac_key)
+    return eab.kid, hmac_key, eab.alg
 
 
 def _agree(services: Services, request: AccountRequest, meta: DirectoryMeta) -> None:

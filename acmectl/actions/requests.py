@@ -25,7 +25,11 @@ ParamValue = str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EabCredentials:
-    """External account binding (RFC 8555 section 7.3.4). ``hmac_key`` is base64url; ``alg`` HS256, HS384 or HS512."""
+    """External account binding (RFC 8555 section 7.3.4). ``alg`` is HS256, HS384 or HS512.
+
+    ``hmac_key`` is base64url, or a reference to where it lies (storage.references), followed when it is needed: most
+    CAs take a key once only, and where it lay may be gone by the next run.
+    """
 
     kid: str
     hmac_key: str = field(repr=False)

@@ -77,7 +77,8 @@ ROWS = (
     OptionRow(
         names=("--eab-hmac-key",),
         metavar="KEY",
-        help="HMAC key for external account binding, as the CA gave it (base64url)",
+        help="HMAC key for external account binding, as the CA gave it (base64url), or where it lies: env:NAME, "
+        "file:PATH or systemd:NAME",
         topics=("account",),
         verbs=_REGISTERING,
         secret=True,

@@ -150,7 +150,8 @@ def test_an_account_is_bound_to_an_external_one(bound, alg):
 def test_a_ca_that_requires_a_binding_is_not_asked_without_one(binding_pebble, bound):
     before = len(binding_pebble.requests())
     done = register(bound).failed()
-    assert "--eab-kid" in done.err
+    assert len(done.errors) == 1
+    assert "--eab-kid and --eab-hmac-key" in done.errors[0]
     assert not [line for line in binding_pebble.requests()[before:] if line.endswith("/sign-me-up")]
 
 
@@ -175,3 +176,36 @@ def test_certonly_registers_with_a_binding_too(bound):
     options = ("--standalone", "--eab-kid", "kid-1", "--eab-hmac-key", SECRET)
     bound.certonly("bound.example", options=options)
     assert bound.lineages() == ["bound.example"]
+
+
+@pytest.mark.parametrize("by", ["env", "file", "systemd"])
+def test_the_key_of_a_binding_can_lie_elsewhere(bound, tmp_path, by):
+    path = tmp_path / "hmac"
+    path.write_text(f"{SECRET}\n")
+    references = {"env": "env:CA_HMAC", "file": f"file:{path}", "systemd": "systemd:hmac"}
+    environ = {"CA_HMAC": SECRET, "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    options = ("--standalone", "--eab-kid", "kid-1", "--eab-hmac-key", references[by], "-vvv")
+    flags = ("certonly", "-n", "--agree-tos", "-d", "bound.example", *options)
+    done = bound.run(*flags, env=environ).ok()
+    assert SECRET not in done.out + done.err + bound.log()
+    # It is wanted once; the account goes on without it.
+    path.unlink()
+    bound.run(*flags, "--force-renewal").ok()
+    assert len(bound.account_dirs()) == 1
+    assert bound.version("bound.example") == 2
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("env:NO_SUCH_VARIABLE", "--eab-hmac-key: the environment variable NO_SUCH_VARIABLE is not set"),
+        ("file:/nowhere/hmac", "--eab-hmac-key: /nowhere/hmac cannot be read: No such file"),
+        ("cmd:echo abcdefgh", "not base64url"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_told_before_anything_is_sent(binding_pebble, bound, reference, words):
+    before = len(binding_pebble.requests())
+    done = register(bound, "--eab-kid", "kid-1", "--eab-hmac-key", reference).failed()
+    assert len(done.errors) == 1
+    assert words in done.errors[0]
+    assert not [line for line in binding_pebble.requests()[before:] if line.endswith("/sign-me-up")]
