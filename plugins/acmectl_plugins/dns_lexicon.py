@@ -59,7 +59,7 @@ class LexiconProvider(DnsProvider):
 
     def check(self) -> None:
         """Look whether lexicon is there and the credentials are complete. Raises: PluginError."""
-        self._module = provider_module(self.row.lexicon)
+        refuse_unknown(self.row.lexicon)
         self.lexicon_options()
 
     def add(self, record: TxtRecord) -> None:
@@ -265,11 +265,8 @@ class NamedProvider(LexiconProvider):
         return " and ".join(prefix + name for name in sorted(names)) or "none of them"
 
 
-def provider_module(name: str) -> ModuleType:
-    """lexicon's module for its provider ``name``. Raises: PluginError when it or lexicon itself is not there."""
-    import importlib
-    import logging
-
+def refuse_unknown(name: str) -> None:
+    """Look whether lexicon has the provider ``name`` and what that needs, importing none. Raises: PluginError."""
     from acmectl.plugin.registry import install_command
 
     try:
@@ -290,13 +287,26 @@ def provider_module(name: str) -> ModuleType:
             f"lexicon has no provider called '{shown}'.",
             hint=f"Did you mean {' or '.join(alike)}?" if alike else "Its documentation has the list of its providers.",
         )
-    command = f"Install what it needs: {install_command(name, distribution='dns-lexicon')}"
     if not known[name]:
-        raise PluginError(f"lexicon's provider {name} needs a Python package that is missing.", hint=command)
+        command = install_command(name, distribution="dns-lexicon")
+        raise PluginError(
+            f"lexicon's provider {name} needs a Python package that is missing.", hint=f"Install it: {command}"
+        )
+
+
+def provider_module(name: str) -> ModuleType:
+    """lexicon's module for its provider ``name``. Raises: PluginError when it or lexicon itself is not there."""
+    import importlib
+    import logging
+
+    refuse_unknown(name)
     try:
         module = importlib.import_module(f"lexicon._private.providers.{name}")
     except ModuleNotFoundError as error:
-        raise PluginError(f"lexicon's provider {name} needs {error.name}, which is missing.", hint=command) from None
+        raise PluginError(
+            f"lexicon's provider {name} needs the Python package {error.name}, which is missing.",
+            hint="Install it beside acmectl.",
+        ) from None
     # What it logs and prints has bodies of answers in it, and our output is not its own.
     logging.getLogger("lexicon").setLevel(logging.CRITICAL + 1)
     vars(module)["print"] = _say_nothing
