@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from acmectl.plugin.api import HookFailed, Option, OptionKind, PluginError
 from acmectl.plugin.dns import DnsProvider
-from acmectl.plugin.files import read_private, write_private
+from acmectl.plugin.files import changing, read_private, write_private
 
 if TYPE_CHECKING:
     from acmectl.plugin.dns import TxtRecord
@@ -98,16 +98,18 @@ class AcmeSh(DnsProvider):
             except HookFailed as error:
                 raise PluginError(error.message, hint=error.hint) from error
             finally:
-                texts = [_text(file) for file in files]
-                self._save(account, domains, texts[0], {**domains, record.name: texts[1]})
+                now = tuple(_text(file) for file in files)
+                if now != (account, domains.get(record.name, "")):
+                    self._save(record.name, now[0] if now[0] != account else None, now[1])
 
-    def _save(self, account: str, domains: dict[str, str], now: str, then: dict[str, str]) -> None:
-        then = {name: text for name, text in then.items() if text.strip()}
-        if (account, domains) == (now, then):
-            return
-        content = {"format": _FORMAT, "account": now, "domains": then}
+    def _save(self, name: str, account: str | None, domain: str) -> None:
+        """Keep what a call has saved: for the account, if anything is new there, and for one name."""
         try:
-            write_private(self._saved_path, (json.dumps(content, indent=1) + "\n").encode("ascii"), _SAVED)
+            with changing(self._saved_path, _SAVED):
+                before, domains = self._saved()
+                domains = {key: text for key, text in {**domains, name: domain}.items() if text.strip()}
+                content = {"format": _FORMAT, "account": before if account is None else account, "domains": domains}
+                write_private(self._saved_path, (json.dumps(content, indent=1) + "\n").encode("ascii"), _SAVED)
         except PluginError as error:
             # The record is made or gone all the same.
             self.context.warn(f"{error.message} What acme.sh's {self._hook} saved is lost.")
