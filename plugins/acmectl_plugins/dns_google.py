@@ -9,9 +9,10 @@ import json
 import os
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from acmectl.plugin.api import Option, OptionKind, PluginError
 from acmectl.plugin.registry import install_command
@@ -20,6 +21,7 @@ from acmectl_plugins.record_sets import ConflictError, HostedZone, RecordSet, Re
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from acmectl.plugin.api import HttpAnswer, HttpClient
     from acmectl_plugins.record_sets import Change
 
 ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_DNS"
@@ -27,7 +29,7 @@ ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_DNS"
 
 _SCOPE = "https://www.googleapis.com/auth/ndev.clouddns.readwrite"
 _PATH = "/dns/v1/"
-_TIMEOUT = (5.0, 20.0)  # seconds to connect, and to read
+_TIMEOUT = 25.0  # seconds for one request
 _TRIES = 5
 _BUSY = {429, 500, 502, 503, 504}
 _BUSY_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"}
@@ -60,9 +62,8 @@ class Google(RecordSetProvider):
         """The SDK is there, and the key file is one. Raises: PluginError."""
         _endpoint("googleapis.com")
         if not self.settings.get("credentials"):
-            with self._told("reading the credentials"):
-                import google.auth.transport.requests  # noqa: F401 - only whether it is there
-            return
+            with self._told():
+                return
         self._from_file(str(self.settings["credentials"]))
 
     def hosted_zones(self) -> list[HostedZone]:
@@ -139,28 +140,40 @@ class Google(RecordSetProvider):
         body: object = None,
     ) -> dict[str, Any]:
         """One request, again where Google is busy. What was sent twice is refused by what it supposes to be there."""
-        session, base = self._session()
+        credentials, base = self._opened()
         url = f"{base}projects/{quote(self._project, safe='')}/{path}"
+        if parameters:
+            url = f"{url}?{urlencode(parameters)}"
         where = f"the zone {zone.name} ({zone.key})" if zone is not None else f"the project {line(self._project)}"
+        data = None if body is None else json.dumps(body).encode()
         pause = 1.0
         for attempt in range(_TRIES):
-            with self._told(permission):
-                answer = session.request(
-                    method, url, params=parameters, json=body, timeout=_TIMEOUT, allow_redirects=False
-                )
-            content = _content(answer.content)
-            if answer.status_code == 200:
+            answer = self._send_one(credentials, method, url, data)
+            content = _content(answer.body)
+            if answer.status == 200:
                 return content
-            if not _is_busy(answer.status_code, content) or attempt == _TRIES - 1:
+            if not _is_busy(answer.status, content) or attempt == _TRIES - 1:
                 break
             self.context.clock.sleep(pause)
             pause *= 2
-        raise self._refused(answer.status_code, content, permission, where)
+        raise self._refused(answer.status, content, permission, where)
 
-    def _session(self) -> tuple[Any, str]:
+    def _send_one(self, credentials: Any, method: str, url: str, data: bytes | None) -> HttpAnswer:
+        """Send it with an access token, with a new one if it is not accepted. Raises: PluginError."""
+        for is_second in (False, True):
+            headers = {} if data is None else {"Content-Type": "application/json"}
+            with self._told():
+                if is_second or not credentials.valid:
+                    credentials.refresh(_Carrier(self.context.http))
+                credentials.apply(headers)
+            answer = self.context.http.request(method, url, headers=headers, body=data, timeout=_TIMEOUT)
+            if answer.status != 401:
+                break
+        return answer
+
+    def _opened(self) -> tuple[Any, str]:
+        """The credentials, and the address of the API."""
         if self._made is None:
-            with self._told("reading the credentials"):
-                from google.auth.transport.requests import AuthorizedSession
             path = self.settings.get("credentials")
             credentials, project = self._from_file(str(path)) if path else self._by_default()
             self._project = str(self.settings.get("project") or project or "")
@@ -169,16 +182,15 @@ class Google(RecordSetProvider):
                     "It is not known which Google Cloud project holds the zone.", hint="Give --dns-google-project ID."
                 )
             self._who = line(getattr(credentials, "service_account_email", None) or self._who)
-            session = AuthorizedSession(credentials, refresh_timeout=_TIMEOUT[0] + _TIMEOUT[1])
-            self._made = session, _endpoint(getattr(credentials, "universe_domain", "googleapis.com"))
+            self._made = credentials, _endpoint(getattr(credentials, "universe_domain", "googleapis.com"))
         made: tuple[Any, str] = self._made
         return made
 
     def _by_default(self) -> tuple[Any, str | None]:
-        with self._told("looking for default credentials"):
+        with self._told():
             import google.auth
 
-            credentials, project = google.auth.default(scopes=[_SCOPE])
+            credentials, project = google.auth.default(scopes=[_SCOPE], request=_Carrier(self.context.http))
         return credentials, project
 
     def _from_file(self, path: str) -> tuple[Any, str | None]:
@@ -196,7 +208,7 @@ class Google(RecordSetProvider):
         for key in ("private_key", "client_secret", "refresh_token"):
             if isinstance(info.get(key), str):
                 self.context.keep_secret(info[key])
-        with self._told("reading the credentials"):
+        with self._told():
             import google.auth
             from google.oauth2 import service_account
 
@@ -217,7 +229,7 @@ class Google(RecordSetProvider):
                 ) from None
 
     @contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
+    def _told(self) -> Iterator[None]:
         """Turn the SDK's errors into one line each; a signal ends what is waited for."""
         try:
             from google.auth import exceptions
@@ -237,13 +249,11 @@ class Google(RecordSetProvider):
                 f"Google gives {self._who} no access token: {said}",
                 hint="Check that the key was not deleted or disabled, and that this machine's clock is right.",
             ) from None
-        except (exceptions.GoogleAuthError, OSError) as error:
-            # requests' errors are OSErrors. Their own words hold addresses with parameters.
-            kind = type(error).__name__
-            if "Timeout" in kind or "timed out" in str(error):
-                raise PluginError(f"Google Cloud did not answer in time ({doing}).", hint="Run again later.") from None
+        except exceptions.GoogleAuthError as error:
+            if isinstance(error.__cause__, PluginError):
+                raise error.__cause__ from None
             raise PluginError(
-                f"Google Cloud cannot be reached ({doing}: {kind}).", hint="Check the network and the proxy settings."
+                f"The Google credentials cannot be used ({type(error).__name__}): {line(error)}", hint=_SET_UP
             ) from None
 
     def _refused(self, status: int, content: Mapping[str, Any], permission: str, where: str) -> PluginError:
@@ -263,6 +273,41 @@ class Google(RecordSetProvider):
         if status == 404:
             return PluginError(f"Google does not know {where}: {said}", hint=_FORGOTTEN)
         return PluginError(f"Google refuses {permission} in {where} ({status}): {said}")
+
+
+class _Carrier:
+    """Lends the engine's way to web services to google-auth. Implements google.auth.transport.Request."""
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **_more: object,
+    ) -> _Carried:
+        """One request. Raises: google.auth.exceptions.TransportError."""
+        from google.auth.exceptions import TransportError
+
+        data = body.encode() if isinstance(body, str) else body
+        try:
+            answer = self._http.request(method, url, headers=headers, body=data, timeout=timeout or _TIMEOUT)
+        except PluginError as error:
+            raise TransportError(error.message) from error
+        return _Carried(status=answer.status, headers=answer.headers, data=answer.body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Carried:
+    """Implements google.auth.transport.Response."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
 
 
 def _endpoint(universe: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from acmectl.actions.web import Web
 from acmectl.errors import Interrupted, PluginError
 from acmectl.plugin.api import DnsSettings
 from acmectl.plugin.dns import TxtRecord
 from acmectl.plugin.testing import make_context
+from acmectl.plugin.testing_dns import DnsProviderContract
 from acmectl_plugins import dns_google
 from acmectl_plugins.dns_google import Google
+from acmectl_plugins.record_sets import unquoted
 from tests.integration.servers.google_dns import EMAIL, PROJECT, GoogleDns, RefusedError
 
 A, B, OTHERS = "a" * 43, "b" * 43, "put here by somebody else"
@@ -61,7 +65,13 @@ class Run:
         self.secrets: list[str] = []
         context = make_context(warn=self.warnings.append)
         self.clock = Sleepless(context.clock)
-        self.context = replace(context, clock=self.clock, dns=dns or DnsSettings(), keep_secret=self.secrets.append)
+        self.context = replace(
+            context,
+            clock=self.clock,
+            http=Web(context.interrupts),
+            dns=dns or DnsSettings(),
+            keep_secret=self.secrets.append,
+        )
         self.provider = Google(options, {}, self.context)
 
     def add(self, *records: tuple[str, str], zone: str = "example.org") -> None:
@@ -349,12 +359,34 @@ def test_words_of_google_are_shown_as_one_harmless_line(google, key):
 
 def test_no_answer(google, key, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr(dns_google, "_TIMEOUT", (1.0, 0.2))
+    monkeypatch.setattr(dns_google, "_TIMEOUT", 0.2)
     google.before = lambda method, path: release.wait(10) if "/dns/" in path else None
     try:
-        assert "did not answer in time" in refusal(lambda: Run(credentials=key).provider.find_zone(NAME)).message
+        assert (
+            "did not answer within 0.2 seconds"
+            in refusal(lambda: Run(credentials=key).provider.find_zone(NAME)).message
+        )
     finally:
         release.set()
+
+
+def test_a_token_endpoint_that_is_not_there(google, tmp_path):
+    path = google.key_file(tmp_path / "key.json", token_uri="http://127.0.0.1:1/token")
+    assert (
+        "127.0.0.1:1/token cannot be reached"
+        in refusal(lambda: Run(credentials=str(path)).provider.find_zone(NAME)).message
+    )
+
+
+def test_nobody_but_the_two_servers_is_asked(google, key, monkeypatch):
+    """google-auth's own sessions look something up at a third place, in a thread."""
+    google.zone("org", "example.org")
+    hosts = []
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: hosts.append(host) or look_up(host, *more))
+    Run(credentials=key).add((NAME, A))
+    assert set(hosts) == {"127.0.0.1"}
+    assert not [thread for thread in threading.enumerate() if type(thread).__module__.startswith("google.")]
 
 
 def test_nothing_there(google, tmp_path, key, monkeypatch):
@@ -411,3 +443,18 @@ def test_no_secret_is_logged(google, key, caplog):
     assert json.loads(Path(key).read_text())["private_key"] in run.secrets
     assert not [token for token in google.tokens if token in caplog.text]
     assert "PRIVATE KEY" not in caplog.text
+
+
+class TestContract(DnsProviderContract):
+    zone = "example.org"
+
+    @pytest.fixture(autouse=True)
+    def _zone(self, google: GoogleDns, key: str) -> None:
+        self._key, self._managed = key, google.zone("org", "example.org")
+
+    def make(self) -> Google:
+        return Google({"credentials": self._key}, {}, self.context)
+
+    def values(self, name: str) -> set[str]:
+        found = self._managed.values(name)
+        return {unquoted(value) for value in found[1]} if found else set()

@@ -14,8 +14,10 @@ from acmectl.errors import Interrupted, PluginError
 from acmectl.plugin.api import DnsSettings
 from acmectl.plugin.dns import TxtRecord
 from acmectl.plugin.testing import make_context
+from acmectl.plugin.testing_dns import DnsProviderContract
 from acmectl_plugins import dns_route53
 from acmectl_plugins.dns_route53 import Route53
+from acmectl_plugins.record_sets import unquoted
 from tests.integration.servers.in_front import InFront, Said
 from tests.integration.servers.moto import Moto
 
@@ -398,7 +400,9 @@ def key_pair(path, key: str) -> str:
 def test_named_credentials_beat_what_the_sdk_finds(moto, front, tmp_path):
     """Two accounts in one certificate: each provider signs by its own file and not by the environment."""
     moto.zone("example.org")
-    (tmp_path / "config").write_text("[default]\ncredential_process = /bin/false\nregion = eu-west-1\n")
+    role = "role_arn = arn:aws:iam::1:role/web\nsource_profile = default\n"
+    (tmp_path / "config").write_text(f"[default]\n{role}")
+    key_pair(tmp_path / "credentials", "AKIAELSE")
     used = []
 
     def instead(method: str, path: str, body: bytes) -> Said | None:
@@ -410,6 +414,7 @@ def test_named_credentials_beat_what_the_sdk_finds(moto, front, tmp_path):
         run = Run(options={"credentials": key_pair(tmp_path / name, name)})
         run.provider.check()
         run.provider.find_zone(NAME)
+    (tmp_path / "config").unlink()
     Run().provider.find_zone(NAME)
     assert used == ["AKIAWORK", "AKIAHOME", "AKIAIOSFODNN7EXAMPLE"]
 
@@ -550,3 +555,17 @@ def test_no_secret_is_logged(moto, caplog):
     Run().add((NAME, A))
     assert SECRET not in caplog.text
     assert "AKIAIOSFODNN7EXAMPLE" not in caplog.text
+
+
+class TestContract(DnsProviderContract):
+    zone = "example.org"
+
+    @pytest.fixture(autouse=True)
+    def _zone(self, moto: Moto, _as_the_sdk_finds_it: None) -> None:
+        self._moto, self._key = moto, moto.zone("example.org")
+
+    def make(self) -> Route53:
+        return Route53({}, {}, self.context)
+
+    def values(self, name: str) -> set[str]:
+        return {unquoted(value) for value in self._moto.records(self._key).get((name, "TXT"), (0, []))[1]}
