@@ -23,8 +23,8 @@ def parse_server(text: str) -> Server:
     """
     address, port = text.strip(), "53"
     if address.startswith("["):
-        address, _, rest = address[1:].partition("]")
-        port = rest.removeprefix(":") or port
+        address, bracket, rest = address[1:].partition("]")
+        port = port if bracket and not rest else rest.removeprefix(":") if rest.startswith(":") else ""
     elif address.count(":") == 1:
         address, _, port = address.partition(":")
     try:
@@ -46,6 +46,7 @@ class Resolver:
         """``servers`` empty: those of the system (/etc/resolv.conf), read when the first question is asked."""
         self._given = tuple(servers)
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._silent: set[Server] = set()
         self._lock = threading.Lock()
 
     def ask(self, name: str, kind: str) -> Reply:
@@ -53,10 +54,14 @@ class Resolver:
         failures: list[str] = []
         broken = True
         for attempt in range(_TRIES):
-            for server in self._servers():
+            # One that was silent once would cost every other question the same time.
+            for server in sorted(self._servers(), key=lambda one: one in self._silent):
                 reply = ask(server, name, kind, recursive=True)
                 if reply.outcome in _FINAL:
                     return reply
+                if reply.outcome is Outcome.SILENT:
+                    with self._lock:
+                        self._silent.add(server)
                 broken = broken and reply.outcome is Outcome.BROKEN
                 if attempt == 0:
                     failures.append(f"{server}: {reply.describe()}")
