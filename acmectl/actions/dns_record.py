@@ -161,10 +161,7 @@ def _look(services: Services, request: DnsRecordRequest, name: str, kind: str, r
         found = look_at(name, kind, request.dns, services.interrupts)
     except NameServerError as error:
         return (Checked(server="DNS", problem=error.message.rstrip(".")),)
-    return tuple(
-        Checked(server=said.server, problem=said.problem or reason(said.values))
-        for said in found.answers
-    )
+    return tuple(Checked(server=said.server, problem=said.problem or reason(said.values)) for said in found.answers)
 
 
 def _quoted(text: str) -> str:
