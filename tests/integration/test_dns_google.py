@@ -372,10 +372,8 @@ def test_no_answer(google, key, monkeypatch):
 
 def test_a_token_endpoint_that_is_not_there(google, tmp_path):
     path = google.key_file(tmp_path / "key.json", token_uri="http://127.0.0.1:1/token")
-    assert (
-        "127.0.0.1:1/token cannot be reached"
-        in refusal(lambda: Run(credentials=str(path)).provider.find_zone(NAME)).message
-    )
+    error = refusal(lambda: Run(credentials=str(path)).provider.find_zone(NAME))
+    assert error.message.startswith("http://127.0.0.1:1/token cannot be reached")
 
 
 def test_nobody_but_the_two_servers_is_asked(google, key, monkeypatch):
