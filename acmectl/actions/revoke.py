@@ -154,6 +154,11 @@ def _revoke_at(
                 "Use the certificate's own key (--key-path), the account that obtained it, or an account that holds"
                 " authorizations for all of its names (--account)."
             )
+        if error.problem.code == ProblemType.ACCOUNT_DOES_NOT_EXIST and certificate_key is not None:
+            error.hint = (
+                "This CA does not take what the certificate's own key has signed. Leave out --key-path: the account"
+                " that obtained the certificate can revoke it."
+            )
         if error.problem.code != ProblemType.ALREADY_REVOKED:
             raise
         services.observe(Notice(text="The CA says that the certificate was revoked already.", level="warning"))

@@ -18,6 +18,7 @@ import pexpect
 from configobj import ConfigObj
 from cryptography import x509
 
+from tests.integration.servers.acme2certifier import Acme2certifier
 from tests.integration.servers.pebble import Pebble
 
 PROGRAM = str(Path(sysconfig.get_path("scripts")) / "acmectl")
@@ -135,7 +136,7 @@ class Acmectl:
     CA bundle and the port that it validates http-01 at. ``prefix`` comes before the command line.
     """
 
-    def __init__(self, pebble: Pebble | None, folder: Path, *, prefix: Sequence[str] = ()) -> None:
+    def __init__(self, pebble: Pebble | Acme2certifier | None, folder: Path, *, prefix: Sequence[str] = ()) -> None:
         self.pebble = pebble
         self._command = (*prefix, PROGRAM)
         self.folder = folder

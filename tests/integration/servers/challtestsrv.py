@@ -37,8 +37,10 @@ class ChallTestSrv:
     Names may be given with or without a dot at the end.
     """
 
-    def __init__(self, folder: Path, *, default_ipv4: str = "127.0.0.1", default_ipv6: str = "") -> None:
-        self.dns_port = free_port()
+    def __init__(
+        self, folder: Path, *, default_ipv4: str = "127.0.0.1", default_ipv6: str = "", dns_port: int | None = None
+    ) -> None:
+        self.dns_port = dns_port or free_port()
         self.management_port = free_port()
         command = [
             str(pebble_programs().challtestsrv),
