@@ -102,6 +102,7 @@ def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places:
     solvers = make_authenticators(services, wanted)
     solvers.check(csr.identifiers)
     account = open_account(services, wanted.account)
+    solvers.check_account(csr.identifiers, thumbprint=account.client.key.thumbprint())
     verb = "simulate-request" if wanted.dry_run else "request"
     services.observe(IssuanceStarted(verb=verb, lineage="", identifiers=csr.identifiers))
     chains = issue(
@@ -117,7 +118,7 @@ def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places:
         policy=IssuancePolicy(
             timeout=wanted.issuance_timeout,
             preflight=wanted.preflight,
-            revalidate=wanted.dry_run and wanted.finalize,
+            revalidate=wanted.revalidates,
             finalize=wanted.finalize,
         ),
         journal=NoJournal(),

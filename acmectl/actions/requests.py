@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
+PREAUTHORIZED = "preauthorized"
+"""The authenticator for names that the CA has authorized already."""
+
 ParamValue = str | tuple[str, ...]
 
 
@@ -38,10 +41,11 @@ class EabCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRequest:
-    """Which CA and which account. ``server`` is the directory URL; ``account_id`` names one of several accounts.
+    """Which CA and which account. ``server`` is the directory URL; ``account_id`` (or name) tells one of several.
 
     ``key_path`` is the file of an account key that is not kept in the tree; it wins. ``not_key`` is a public key
-    (SubjectPublicKeyInfo DER) that the account's must not be, because a certificate is for it.
+    (SubjectPublicKeyInfo DER) that the account's must not be, because a certificate is for it. ``name`` is what a new
+    account is called here.
     """
 
     server: str
@@ -53,6 +57,7 @@ class AccountRequest:
     without_email: bool = False
     eab: EabCredentials | None = None
     key_kind: str = "rsa2048"
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,12 @@ class CertificateRequest:
     run_deploy_hooks: bool = False
     check_endpoint: Endpoint | None = None
     csr_key: bytes | None = field(default=None, repr=False)
+
+    @property
+    def revalidates(self) -> bool:
+        """Whether a trial gives up what is valid at the CA, to test something; never what was authorized elsewhere."""
+        used = {self.authenticator.name, *(one.authenticator.name for one in self.mixed)}
+        return self.dry_run and self.finalize and PREAUTHORIZED not in used
 
 
 Complete = Callable[["RenewalConf | None", "tuple[Identifier, ...]"], CertificateRequest]

@@ -103,6 +103,7 @@ def issue_version(
     identifiers = target.identifiers
     while True:
         solvers.check(identifiers)
+        solvers.check_account(identifiers, thumbprint=account.client.key.thumbprint())
         attempt = replace(target, identifiers=identifiers)
         try:
             made = _attempt(services, account, attempt, request, profile=profile, solvers=solvers)
@@ -159,7 +160,7 @@ def _attempt(
         policy=IssuancePolicy(
             timeout=request.issuance_timeout,
             preflight=request.preflight,
-            revalidate=request.dry_run and request.finalize,
+            revalidate=request.revalidates,
             finalize=request.finalize,
         ),
         journal=journal,

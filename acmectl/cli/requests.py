@@ -29,6 +29,7 @@ from acmectl.cli.solvers import (
     selection_of,
     webroots_of,
 )
+from acmectl.config.challenges import for_certbot
 from acmectl.config.restored import restore
 from acmectl.config.values import shown
 from acmectl.config.webroots import resolve
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from acmectl.cli.app import App
     from acmectl.config.settings import Settings
     from acmectl.identifiers import Identifier
-    from acmectl.storage.renewal_conf import RenewalConf
+    from acmectl.storage.renewal_conf import JsonValue, RenewalConf
 
 # certonly starts these anew for an existing certificate, as certbot does; everything else that is stored stays.
 RESET_BY_CERTONLY = ("rsa_key_size", "elliptic_curve", "reuse_key")
@@ -101,7 +102,8 @@ def account_of(app: App, settings: Settings | None = None) -> AccountRequest:
         agree_tos=settings.flag("agree_tos") or agreed_before,
         without_email=settings.flag("register_unsafely_without_email") or settings.flag("dry_run"),
         eab=_eab(settings),
-        key_kind=f"rsa{size}",
+        key_kind=settings.text("account_key_type") or f"rsa{size}",
+        name=settings.text("account_name"),
     )
 
 
@@ -117,6 +119,8 @@ def certificate_request(
     )
     ca = ca_of(settings)
     params = _params(app, settings, conf, selection, ca.server)
+    own = {**(conf.own if conf is not None else {}), **own_values(app.settings, selection, webroots)}
+    _keep_challenges(settings.items("preferred_challenges"), params, own)
     return CertificateRequest(
         account=account_of(app, settings),
         authenticator=default_request(settings, selection, webroots),
@@ -134,7 +138,7 @@ def certificate_request(
         ),
         params=params,
         webroot_map=webroots.webroot_map if selection.default == "webroot" else {},
-        own={**(conf.own if conf is not None else {}), **own_values(app.settings, selection, webroots)},
+        own=own,
         must_staple=settings.flag("must_staple"),
         preferred_chain=settings.text("preferred_chain"),
         preferred_profile=settings.text("preferred_profile"),
@@ -221,6 +225,18 @@ def _params(
     if authenticator == "webroot" and paths:
         params["webroot_path"] = paths
     return params
+
+
+def _keep_challenges(wanted: tuple[str, ...], params: dict[str, ParamValue], own: dict[str, JsonValue]) -> None:
+    """What certbot knows of them in its part of the renewal file, a list with others in ours."""
+    known = for_certbot(wanted)
+    if known == wanted:
+        own.pop("preferred_challenges", None)
+        return
+    own["preferred_challenges"] = list(wanted)
+    params.pop("pref_challs", None)
+    if known:
+        params["pref_challs"] = known
 
 
 def _key(app: App, settings: Settings, conf: RenewalConf | None) -> KeyRequest:

@@ -27,8 +27,8 @@ class OptionRow:
     ``duration`` is in seconds, ``file`` is a path that must be readable, ``action`` acts at once and has no value.
     ``topics`` are help topics, the first one is its section in the complete list. ``verbs`` show it in their help;
     every verb accepts it. ``stored`` is its key in ``[renewalparams]`` of a renewal file, ``own`` its key in the
-    section ``[acmectl]``. ``certbot``: certbot knows it too. ``deprecated`` is why it is ignored. ``expand`` maps
-    spellings to the value that is kept. ``plugin`` owns the option; ``selects`` is the plugin that a flag chooses.
+    section ``[acmectl]``; with both the section has what certbot's part cannot hold. ``certbot``: certbot knows it too.
+    ``deprecated`` is why it is ignored. ``expand`` maps spellings to the value that is kept. ``plugin`` owns the option; ``selects`` is the plugin that a flag chooses.
     ``variable`` is an environment variable that gives the value besides ``ACMECTL_*``.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from acmectl.config.challenges import still_ours
 from acmectl.errors import RenewalFileInvalid
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _OLD_SERVERS = {
 }
 # Files written before certbot knew ECDSA have no key_type and mean RSA.
 _MISSING_KEY_TYPE = "rsa"
+_CHALLENGES = "pref_challs"
 _DIRECTORIES = ("config_dir", "work_dir", "logs_dir")
 
 
@@ -42,9 +44,15 @@ def restore(
     for dest, row in settings.table.by_dest.items():
         if dest in skip or dest == "webroot_map":
             continue
-        if row.stored is not None and row.stored in params:
+        if (
+            row.stored == _CHALLENGES
+            and row.own is not None
+            and still_ours(own.get(row.own), params.get(_CHALLENGES, ""))
+        ):
+            value = _typed(row, _as_text(own[row.own]), row.own, origin)
+        elif row.stored is not None and row.stored in params:
             value = _typed(row, params[row.stored], row.stored, origin)
-        elif row.own is not None and row.own in own:
+        elif row.own is not None and row.stored is None and row.own in own:
             value = _typed(row, _as_text(own[row.own]), row.own, origin)
         elif row.plugin is not None and row.stored is not None and row.stored in own:
             value = _typed(row, _as_text(own[row.stored]), row.stored, origin)

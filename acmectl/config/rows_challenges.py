@@ -8,8 +8,13 @@ _ISSUING = ("certonly", "renew", "reconfigure")
 
 _SELECTORS = (
     ("webroot", "put the answers below a web server's document root"),
-    ("standalone", "answer on port 80 with a web server of its own"),
+    ("standalone", "answer on port 80 or 443 with a server of its own"),
     ("manual", "show what to do, or let hooks do it"),
+)
+# acmectl's own, which certbot's parser does not know.
+_OWN_SELECTORS = (
+    ("stateless", "the web server answers by itself; show_account --stateless prints the lines for it"),
+    ("preauthorized", "the CA has authorized the names already: a challenge is an error"),
 )
 # certbot's plugins whose flags exist in its parser whether or not they are installed.
 DNS_PLUGINS = (
@@ -21,7 +26,7 @@ ROWS = (
     OptionRow(
         names=("-a", "--authenticator"),
         metavar="NAME",
-        help="authenticator: webroot, standalone, manual, or the name of an installed plugin",
+        help="authenticator: webroot, standalone, stateless, manual, or the name of an installed plugin",
         topics=("plugins",),
         verbs=_ISSUING,
         stored="authenticator",
@@ -37,6 +42,19 @@ ROWS = (
             selects=name,
         )
         for name, text in _SELECTORS
+    ),
+    *(
+        OptionRow(
+            names=(f"--{name}",),
+            kind="flag",
+            default=False,
+            help=text,
+            topics=("plugins", name),
+            verbs=_ISSUING,
+            selects=name,
+            certbot=False,
+        )
+        for name, text in _OWN_SELECTORS
     ),
     *(
         OptionRow(
@@ -81,13 +99,15 @@ ROWS = (
     OptionRow(
         names=("--preferred-challenges",),
         kind="csv",
-        choices=("http", "dns", "http-01", "dns-01", "dns-account-01", "dns-persist-01"),
+        choices=("http", "dns", "http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01"),
         expand=(("http", "http-01"), ("dns", "dns-01")),
         metavar="CHALLENGES",
-        help="challenges to use, the best first: http-01 (http), dns-01 (dns), dns-account-01, dns-persist-01",
+        help="challenges to use, the best first: http-01 (http), dns-01 (dns), tls-alpn-01, dns-account-01, "
+        "dns-persist-01",
         topics=("plugins",),
         verbs=_ISSUING,
         stored="pref_challs",
+        own="preferred_challenges",
     ),
     OptionRow(
         names=("--http-01-port",),
@@ -110,6 +130,31 @@ ROWS = (
         topics=("standalone", "plugins"),
         verbs=_ISSUING,
         stored="http01_address",
+        plugin="standalone",
+    ),
+    OptionRow(
+        names=("--tls-alpn-01-port",),
+        kind="int",
+        minimum=1,
+        maximum=65535,
+        default=443,
+        metavar="PORT",
+        help="port that standalone listens on for tls-alpn-01; the CA still asks on port 443",
+        topics=("standalone", "plugins"),
+        verbs=_ISSUING,
+        own="tls_alpn_01_port",
+        certbot=False,
+        plugin="standalone",
+    ),
+    OptionRow(
+        names=("--tls-alpn-01-address",),
+        default="",
+        metavar="ADDRESS",
+        help="address that standalone listens on for tls-alpn-01 (all)",
+        topics=("standalone", "plugins"),
+        verbs=_ISSUING,
+        own="tls_alpn_01_address",
+        certbot=False,
         plugin="standalone",
     ),
     OptionRow(

@@ -157,11 +157,11 @@ class Settings:
         }
 
     def own_stored(self) -> dict[str, Value]:
-        """What the user set that belongs into the section ``[acmectl]``, by the keys used there."""
+        """What the user set that belongs into the section ``[acmectl]`` alone, by the keys used there."""
         return {
             row.own: self.values[dest]
             for dest, row in self.table.by_dest.items()
-            if row.own is not None and self.is_set(dest)
+            if row.own is not None and row.stored is None and self.is_set(dest)
         }
 
     def plugin_values(self, plugin: str) -> dict[str, Value]:

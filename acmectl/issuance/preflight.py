@@ -12,9 +12,10 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
+
+from acmectl.plugin.api import AnswerFault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +30,6 @@ _BODY = 512  # a key authorization is far shorter
 _HTTP_OK = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What is wrong with the answer for one identifier, seen from this machine."""
-
-    identifier: Identifier
-    text: str
-
-
 class SelfCheck:
     """Fetches the answers of http-01 tasks in daemon threads, at most ``LIMIT`` seconds in all."""
 
@@ -44,8 +37,8 @@ class SelfCheck:
         """Start at once."""
         self._tasks = [task for task in tasks if task.type == "http-01"]
         self._deadline = time.monotonic() + LIMIT
-        self._results: queue.SimpleQueue[tuple[Identifier, str | None]] = queue.SimpleQueue()
-        self._findings: dict[Identifier, str | None] = {}
+        self._results: queue.SimpleQueue[tuple[Identifier, AnswerFault | None]] = queue.SimpleQueue()
+        self._faults: dict[Identifier, AnswerFault | None] = {}
         todo: queue.SimpleQueue[ChallengeTask] = queue.SimpleQueue()
         for task in self._tasks:
             todo.put(task)
@@ -61,21 +54,31 @@ class SelfCheck:
             left = self._deadline - time.monotonic()
             if left <= 0:
                 return
-            self._results.put((task.identifier, check_answer(task, timeout=left)))
+            self._results.put((task.identifier, fault_of_answer(task, timeout=left)))
 
     def findings(self, identifiers: Sequence[Identifier]) -> dict[Identifier, str]:
+        """As ``faults``, in words alone."""
+        return {name: fault.text for name, fault in self.faults(identifiers).items()}
+
+    def faults(self, identifiers: Sequence[Identifier]) -> dict[Identifier, AnswerFault]:
         """What is wrong with the answers for ``identifiers``; waits until the check's time is over at most."""
         wanted = {task.identifier for task in self._tasks} & set(identifiers)
-        while not wanted <= self._findings.keys():
+        while not wanted <= self._faults.keys():
             try:
-                identifier, text = self._results.get(timeout=max(0.0, self._deadline - time.monotonic()))
+                identifier, fault = self._results.get(timeout=max(0.0, self._deadline - time.monotonic()))
             except queue.Empty:
                 break
-            self._findings[identifier] = text
-        return {name: text for name in wanted if (text := self._findings.get(name)) is not None}
+            self._faults[identifier] = fault
+        return {name: fault for name in wanted if (fault := self._faults.get(name)) is not None}
 
 
 def check_answer(task: ChallengeTask, *, timeout: float) -> str | None:
+    """What is wrong with the answer to ``task``, in words, or None. ``timeout`` in seconds."""
+    fault = fault_of_answer(task, timeout=timeout)
+    return None if fault is None else fault.text
+
+
+def fault_of_answer(task: ChallengeTask, *, timeout: float) -> AnswerFault | None:
     """What is wrong with the answer to ``task``, or None. ``timeout`` in seconds."""
     deadline = time.monotonic() + timeout
     url = task.http_url
@@ -84,22 +87,30 @@ def check_answer(task: ChallengeTask, *, timeout: float) -> str | None:
         try:
             status, location, body = _get(parts, max(0.1, deadline - time.monotonic()))
         except socket.gaierror:
-            return f"{parts.hostname} has no address, as seen from this machine"
+            return _unreached(f"{parts.hostname} has no address, as seen from this machine")
         except ConnectionRefusedError:
-            return f"nothing listens at {parts.netloc} (connection refused), as seen from this machine"
+            return _unreached(f"nothing listens at {parts.netloc} (connection refused), as seen from this machine")
         except (TimeoutError, OSError, http.client.HTTPException, ValueError) as error:
-            return f"fetching {url} from this machine failed: {_reason(error)}"
+            return _unreached(f"fetching {_clean(url)} from this machine failed: {_reason(error)}")
         if location is not None:
             url = urljoin(url, location)
             if urlsplit(url).scheme not in ("http", "https"):
-                return f"{parts.netloc} redirects to {_clean(url)}, which is neither http nor https"
+                return _wrong(f"{parts.netloc} redirects to {_clean(url)}, which is neither http nor https")
             continue
         if status != _HTTP_OK:
-            return f"{_clean(url)} answers with HTTP status {status}, as seen from this machine"
+            return _wrong(f"{_clean(url)} answers with HTTP status {status}, as seen from this machine")
         if body.strip() != task.http_body:
-            return f"{_clean(url)} answers with something else than our file, as seen from this machine"
+            return _wrong(f"{_clean(url)} answers with something else than our file, as seen from this machine")
         return None
-    return f"{task.http_url} redirects more than {_REDIRECTS} times"
+    return _wrong(f"{task.http_url} redirects more than {_REDIRECTS} times")
+
+
+def _unreached(text: str) -> AnswerFault:
+    return AnswerFault(text=text, reached=False)
+
+
+def _wrong(text: str) -> AnswerFault:
+    return AnswerFault(text=text, reached=True)
 
 
 def _get(parts: SplitResult, timeout: float) -> tuple[int, str | None, bytes]:

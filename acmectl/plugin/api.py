@@ -27,6 +27,7 @@ from acmectl.errors import AuthorizationFailed, AuthorizationFailure, HookFailed
 from acmectl.identifiers import Identifier
 from acmectl.interrupts import Interrupts
 from acmectl.plugin.lent import (
+    AnswerFault,
     CredentialsReader,
     DnsSettings,
     HookRunner,
@@ -47,6 +48,7 @@ API_VERSION = 1
 
 __all__ = [
     "API_VERSION",
+    "AnswerFault",
     "Authenticator",
     "AuthorizationFailed",
     "AuthorizationFailure",
@@ -167,6 +169,8 @@ class Context:
     """What the engine lends to a plugin.
 
     ``progress`` is told what is waited for and the seconds so far. ``keep_secret`` is given texts that no log may show.
+    ``preferred_challenges`` are those that the user asked for, the best first; empty: any. ``self_check`` fetches
+    http-01 answers as a CA would and says what is wrong with them, seen from this machine.
     """
 
     clock: Clock
@@ -179,6 +183,8 @@ class Context:
     credentials: CredentialsReader = field(default_factory=NoCredentials)
     records: RecordJournal = field(default_factory=NoJournal)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    preferred_challenges: tuple[str, ...] = ()
+    self_check: Callable[[Sequence[ChallengeTask]], Mapping[Identifier, AnswerFault]] = lambda _tasks: {}
     progress: Callable[[str, float], None] = lambda _what, _seconds: None
     keep_secret: Callable[[str], None] = lambda _text: None
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("acmectl.plugin"))
@@ -207,6 +213,12 @@ class Authenticator(ABC):
 
     def check(self, identifiers: Sequence[Identifier]) -> None:  # noqa: B027 - doing nothing is a good answer
         """Say before the order what could not work (a missing directory, a busy port). Raises: PluginError."""
+
+    def check_account(self, identifiers: Sequence[Identifier], *, thumbprint: str) -> None:  # noqa: B027 - likewise
+        """As ``check``, once the account is known whose key has this thumbprint (RFC 7638). Raises: PluginError.
+
+        It is left out with --no-preflight.
+        """
 
     @abstractmethod
     def present(self, tasks: Sequence[ChallengeTask]) -> None:

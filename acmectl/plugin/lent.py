@@ -117,6 +117,14 @@ class CredentialsReader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFault:
+    """What is wrong with an http-01 answer, seen from this machine. ``reached``: there was an answer, a wrong one."""
+
+    text: str
+    reached: bool
+
+
 class RecordJournal(Protocol):
     """Remembers over a crash which records have to be taken away."""
 

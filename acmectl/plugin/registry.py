@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GROUP = "acmectl.authenticators.v1"
 DNS_GROUP = "acmectl.dns_providers.v1"
-BUILT_IN = ("manual", "standalone", "webroot")
+BUILT_IN = ("manual", "preauthorized", "standalone", "stateless", "webroot")
 """Names that come with acmectl; known without reading any entry point."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -141,7 +141,7 @@ REFUSED = [
     ("--key-type rsaa", UsageError, "did you mean rsa?"),
     ("--key-type RSA", UsageError, "--key-type: 'RSA' is not one of"),
     ("--elliptic-curve p256", UsageError, "--elliptic-curve"),
-    ("--preferred-challenges tls-alpn-01", UsageError, "--preferred-challenges"),
+    ("--preferred-challenges tls-sni-01", UsageError, "--preferred-challenges"),
     ("--preferred-challenges http,ftp", UsageError, "'ftp'"),
     ("--reason compromised revoke", UsageError, "--reason"),
     ("--rsa-key-size big", UsageError, "--rsa-key-size: 'big' is not a whole number"),

@@ -143,7 +143,7 @@ def test_a_file_of_higher_rank_replaces_lists() -> None:
         ("key-type =", "key-type: a value is missing"),
         ("domains = [a.example, b.example]", "without brackets"),
         ("http-01-port = 99999", "too large"),
-        ("preferred-challenges = tls-alpn-01", "'tls-alpn-01'"),
+        ("preferred-challenges = tls-sni-01", "'tls-sni-01'"),
         ("help = true", "cannot be set in a file"),
         ("version", "cannot be set in a file"),
         ("verbose = much", "verbose: 'much'"),

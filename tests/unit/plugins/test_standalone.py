@@ -12,7 +12,7 @@ import pytest
 from acmectl.errors import PluginError
 from acmectl.identifiers import Identifier
 from acmectl.plugin.testing import make_context, make_task
-from acmectl_plugins import answer_server, standalone
+from acmectl_plugins import standalone_loop, standalone_sockets
 from acmectl_plugins.port_holder import holder_of
 from acmectl_plugins.standalone import Standalone
 
@@ -169,7 +169,7 @@ def test_what_is_not_understood_is_refused_and_the_connection_closed(request_byt
 def test_a_hundred_clients_are_served_while_slow_ones_hold_their_connections():
     with running() as plugin, contextlib.ExitStack() as stack:
         slow = []
-        for _ in range(answer_server.MAX_CONNECTIONS + 50):
+        for _ in range(standalone_loop.MAX_CONNECTIONS + 50):
             slow.append(stack.enter_context(connect(plugin)))
             with contextlib.suppress(OSError):
                 slow[-1].sendall(b"GET /.well-known/acme")
@@ -189,7 +189,7 @@ def test_a_hundred_clients_are_served_while_slow_ones_hold_their_connections():
 
 
 def test_a_client_that_says_nothing_is_dropped_after_its_time(monkeypatch):
-    monkeypatch.setattr(answer_server, "TIME_LIMIT", 0.1)
+    monkeypatch.setattr(standalone_loop, "TIME_LIMIT", 0.1)
     with running() as plugin, connect(plugin) as client:
         assert client.recv(1) == b""
 
@@ -203,7 +203,7 @@ def dribble(client):
 
 
 def test_a_client_that_never_finishes_its_request_is_dropped_too(monkeypatch):
-    monkeypatch.setattr(answer_server, "TIME_LIMIT", 0.3)
+    monkeypatch.setattr(standalone_loop, "TIME_LIMIT", 0.3)
     with running() as plugin, connect(plugin) as client:
         client.settimeout(0.02)
         with pytest.raises(ConnectionError):
@@ -211,7 +211,7 @@ def test_a_client_that_never_finishes_its_request_is_dropped_too(monkeypatch):
 
 
 def test_a_client_that_never_reads_is_dropped(monkeypatch):
-    monkeypatch.setattr(answer_server, "TIME_LIMIT", 0.3)
+    monkeypatch.setattr(standalone_loop, "TIME_LIMIT", 0.3)
     with running() as plugin, connect(plugin) as client:
         with pytest.raises(ConnectionError):
             client.sendall(get("/none") * 1_000_000)
@@ -231,14 +231,14 @@ def test_all_families_are_served_and_told(caplog):
 
 
 def test_without_ipv6_the_other_family_is_served(monkeypatch):
-    real = standalone._bound
+    real = standalone_sockets._bound
 
     def no_ipv6(family, address, port):
         if family == socket.AF_INET6:
             raise OSError(97, "Address family not supported by protocol")
         return real(family, address, port)
 
-    monkeypatch.setattr(standalone, "_bound", no_ipv6)
+    monkeypatch.setattr(standalone_sockets, "_bound", no_ipv6)
     with running() as plugin:
         assert len(plugin.bound) == 1
         assert "no AAAA record" in plugin.failure_hint(TASK)
@@ -328,7 +328,7 @@ def test_a_port_that_is_not_ours_to_take_says_what_to_do(monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(standalone, "_bound", refuse)
+    monkeypatch.setattr(standalone_sockets, "_bound", refuse)
     with pytest.raises(PluginError, match="permission denied") as caught:
         Standalone({}, make_context()).check([TASK.identifier])
     assert "port 80" in caught.value.message
