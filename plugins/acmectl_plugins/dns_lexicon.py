@@ -7,6 +7,7 @@ are used directly. They know no time limits: each call runs in a thread that is 
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import re
 import threading
@@ -48,6 +49,10 @@ class LexiconProvider(DnsProvider):
         self._unsent: set[TxtRecord] = set()
         self._was_silent = False
         self._module: ModuleType | None = None
+        # lexicon reads them too, as certbot's plugins let it.
+        self._environment = tuple(value for key, value in os.environ.items() if key.startswith("LEXICON_"))
+        for value in self._environment:
+            context.keep_secret(value)
 
     @abstractmethod
     def known(self) -> Row:
@@ -70,7 +75,7 @@ class LexiconProvider(DnsProvider):
         if self.row.looks_first and self._holds(client, record):
             return
         try:
-            done = self._within(lambda: client.create_record("TXT", record.name, record.value))
+            done = self._within(lambda: client.create_record("TXT", self._name(client, record), record.value))
         except AcmectlError:
             raise
         except Exception as error:  # noqa: BLE001 - lexicon raises anything
@@ -87,7 +92,7 @@ class LexiconProvider(DnsProvider):
         if self.row.looks_before_removing and not self._holds(client, record):
             return
         try:
-            self._within(lambda: client.delete_record(None, "TXT", record.name, record.value))
+            self._within(lambda: client.delete_record(None, "TXT", self._name(client, record), record.value))
         except AcmectlError:
             raise
         except Exception as error:  # noqa: BLE001 - likewise
@@ -132,11 +137,15 @@ class LexiconProvider(DnsProvider):
         made: Provider = self._module.Provider(resolver().with_dict(config).with_env())
         return made
 
+    def _name(self, client: Provider, record: TxtRecord) -> str:
+        return "@" if self.row.at_sign and record.name == client.domain else record.name
+
     def _ttl(self, ttl: int) -> int:
         return max(ttl, self.row.ttl)
 
     def _holds(self, client: Provider, record: TxtRecord) -> bool:
-        wanted = (record.name, record.value) if self.row.searches_value else (record.name,)
+        name = self._name(client, record)
+        wanted = (name, record.value) if self.row.searches_value else (name,)
         try:
             found = self._within(lambda: client.list_records("TXT", *wanted))
         except AcmectlError:
@@ -145,7 +154,7 @@ class LexiconProvider(DnsProvider):
             if "NoDataOfRecord" in str(error):  # how Tencent says that there is none
                 return False
             raise self._told(error, record, changing=False) from None
-        names = (record.name, record.relative_name)
+        names = (record.name, record.relative_name, f"@.{record.name}")
         return any(
             str(one.get("name", "")).rstrip(".").lower() in names
             and str(one.get("content", "")).replace('" "', "").strip('"') == record.value
@@ -191,7 +200,7 @@ class LexiconProvider(DnsProvider):
         return Speaker(
             title=self.row.title,
             file=file if isinstance(file, str) and file else "the credentials file",
-            secrets=tuple(self.secrets.values()),
+            secrets=(*self.secrets.values(), *self._environment),
         )
 
 

@@ -31,7 +31,8 @@ class Row:
     options of lexicon that are always set. ``ttl`` in seconds is the least that the provider takes and no less than
     certbot's. ``seconds`` is how long certbot waits. ``looks_first``: adding a value that is there already would make
     it stand there twice, or fail. ``looks_before_removing``: removing a value that is not there would take others away.
-    ``searches_value``: its search by name alone is not exact or not complete. ``note`` is for the documentation.
+    ``searches_value``: its search by name alone is not exact or not complete. ``at_sign``: lexicon must be told ``@``
+    for the zone's own name. ``note`` is for the documentation.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     looks_first: bool = False
     looks_before_removing: bool = False
     searches_value: bool = False
+    at_sign: bool = False
     note: str = ""
 
 
@@ -92,6 +94,7 @@ ROWS = (
         name="digitalocean",
         title="DigitalOcean",
         lexicon="digitalocean",
+        at_sign=True,
         keys=(_token("token", "API token with write access", example="dop_v1_0123456789abcdef"),),
         ttl=30,
         seconds=10,
@@ -199,6 +202,7 @@ ROWS = (
         name="gandi",
         title="Gandi LiveDNS",
         lexicon="gandi",
+        at_sign=True,
         keys=(_token("token", "personal access token, or an API key of LiveDNS", example="0123456789abcdef01234567"),),
         fixed={"api_protocol": "rest"},
         ttl=300,
@@ -208,6 +212,7 @@ ROWS = (
         name="hetzner",
         title="Hetzner",
         lexicon="hetzner",
+        at_sign=True,
         keys=(
             _token(
                 "api_token",
@@ -229,6 +234,7 @@ ROWS = (
         name="godaddy",
         title="GoDaddy",
         lexicon="godaddy",
+        at_sign=True,
         keys=(
             _token("key", "API key", option="auth_key", example="dLDgpp0123456789_abc"),
             _token("secret", "API secret", option="auth_secret", example="0123456789abcdefABCDEF"),
@@ -241,6 +247,7 @@ ROWS = (
         name="namecheap",
         title="Namecheap",
         lexicon="namecheap",
+        at_sign=True,
         keys=(
             Key(
                 name="username",
@@ -286,6 +293,7 @@ ROWS = (
         name="azure",
         title="Azure DNS",
         lexicon="azure",
+        at_sign=True,
         keys=(
             Key(
                 name="tenant_id",
@@ -327,6 +335,7 @@ ROWS = (
         name="aliyun",
         title="Alibaba Cloud DNS (Aliyun)",
         lexicon="aliyun",
+        at_sign=True,
         keys=(
             _token("access_key", "access key ID", option="auth_key_id", example="LTAI0123456789abcdef"),
             _token(
@@ -340,6 +349,7 @@ ROWS = (
         name="tencentcloud",
         title="Tencent Cloud DNSPod",
         lexicon="qcloud",
+        at_sign=True,
         keys=(
             _token("secret_id", "secret ID", option="secret_id", example="AKID0123456789abcdef"),
             _token("secret_key", "secret key", option="secret_key", example="0123456789abcdefABCDEF"),
@@ -351,6 +361,7 @@ ROWS = (
         name="dnspod",
         title="DNSPod (dnspod.cn)",
         lexicon="dnspod",
+        at_sign=True,
         keys=(
             _token("api_id", "ID of the API token", option="auth_username", example="12345"),
             _token("api_token", "API token", example="0123456789abcdef0123456789abcdef"),

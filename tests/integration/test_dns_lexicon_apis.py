@@ -154,6 +154,14 @@ def test_names_that_end_alike_are_left_alone(world):
     assert (world.api.values(other), world.api.values(NAME)) == ([], [ONE])
 
 
+def test_the_zone_s_own_name_can_have_the_record_for_an_alias_may_lead_there(world):
+    world.provider().add(world.record(ONE, name=ZONE))
+    world.provider().add(world.record(TWO, name=ZONE))
+    assert world.api.values(ZONE) == [ONE, TWO]
+    world.provider().remove(world.record(ONE, name=ZONE))
+    assert world.api.values(ZONE) == [TWO]
+
+
 def test_one_zone_is_authenticated_for_once(world):
     provider = world.provider()
     provider.add(world.record(ONE))

@@ -138,6 +138,8 @@ class DigitalOcean(DnsApi):
                 return 200, {"domain_records": shown, "links": {}, "meta": {"total": len(shown)}}
             case "POST", path if path == f"{domain}/records":
                 wanted = asked.json
+                if not wanted["name"]:
+                    return 422, {"id": "unprocessable_entity", "message": "Name can't be blank"}
                 made = self.put(self.absolute(wanted["name"]), wanted["data"], kind=wanted["type"], ttl=wanted["ttl"])
                 return 201, {"domain_record": self._shown(made)}
             case "DELETE", path if path.startswith(f"{domain}/records/"):
@@ -234,14 +236,14 @@ class Hetzner(DnsApi):
                 number = int(parts[-1])
                 self._actions[number] += 1
                 return 200, {"action": {"id": number, "status": "success" if self._actions[number] else "running"}}
-            case "POST", path if path.startswith(f"{zone}/rrsets/") and parts[-2] == "actions":
+            case "POST", path if path.startswith(f"{zone}/rrsets/") and parts[-2] == "actions" and parts[5]:
                 return self._act(parts[-1], self.absolute(parts[5]), parts[6], asked.json)
         return 404, self._refusal("not_found", "zone not found")
 
     def _sets(self, query: dict[str, str]) -> dict[str, object]:
         found: dict[str, list[Held]] = {}
         for one in self.records:
-            relative = one.name.removesuffix(f".{self.zone}")
+            relative = "@" if one.name == self.zone else one.name.removesuffix(f".{self.zone}")
             if one.type == query.get("type", one.type) and relative == query.get("name", relative):
                 found.setdefault(relative, []).append(one)
         sets = [

@@ -230,6 +230,15 @@ def test_no_list_of_suffixes_is_asked_for_and_nothing_is_printed(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_what_the_environment_tells_lexicon_is_used_and_kept_secret(monkeypatch):
+    monkeypatch.setenv("LEXICON_CLOUDFLARE_ZONE_ID", "zone-from-the-environment")
+    kept = []
+    context = dataclasses.replace(make_context(), keep_secret=kept.append)
+    provider = CLASSES["cloudflare"]({}, whole("cloudflare"), context)
+    assert resolved(provider)._get_provider_option("zone_id") == "zone-from-the-environment"
+    assert kept == ["zone-from-the-environment"]
+
+
 def test_what_lexicon_logs_goes_nowhere(caplog):
     provider_module("gehirn")
     logging.getLogger("lexicon._private.providers.gehirn").error("the whole answer")
@@ -238,6 +247,8 @@ def test_what_lexicon_logs_goes_nowhere(caplog):
 
 class Fake:
     """A client that behaves like the worst of lexicon's."""
+
+    domain = "example.com"
 
     def __init__(self, records=(), fails=None):
         self.records, self.fails, self.deleted = list(records), fails, 0
