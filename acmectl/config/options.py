@@ -28,7 +28,7 @@ class OptionRow:
     ``topics`` are help topics, the first one is its section in the complete list. ``verbs`` show it in their help;
     every verb accepts it. ``stored`` is its key in ``[renewalparams]`` of a renewal file, ``own`` its key in the
     section ``[acmectl]``; with both the section has what certbot's part cannot hold. ``certbot``: certbot knows it too.
-    ``deprecated`` is why it is ignored. ``expand`` maps spellings to the value that is kept. ``plugin`` owns the option;
+    ``deprecated`` is why it is ignored. ``expand`` maps spellings to the value that is kept. ``plugin`` owns it;
     ``selects`` is the plugin that a flag chooses. ``variable`` is an environment variable that gives the value besides
     ``ACMECTL_*``.
     """
