@@ -23,6 +23,7 @@ from tests.integration.servers.dns_lab import ACME_DNS, PRIMARY, DnsLab, secret
 from tests.integration.test_secrets import said
 
 DOMAIN = "auth.acme-dns.test"
+ORDER = "POST /order-plz"
 KEY = f"hmac-sha256:acmectl-key:{secret('acmectl-key')}"
 
 
@@ -144,12 +145,15 @@ def test_an_account_that_the_server_does_not_know_is_one_clear_line(
 def test_a_file_that_cannot_be_used_is_known_before_the_order_and_left_alone(
     acmectl: Acmectl, server: AcmeDnsServer, storage: Path, text: str, mode: int, wrong: str
 ) -> None:
+    assert acmectl.pebble is not None
+    before = acmectl.pebble.requests().count(ORDER)
     storage.write_text(text)
     storage.chmod(mode)
     done = acmectl.certonly("www.example.test", options=options(storage, server), code=1)
     assert f"The file of acme-dns accounts {storage} {wrong}" in done.err
     assert storage.read_text() == text
     assert server.asked == []
+    assert acmectl.pebble.requests().count(ORDER) == before
 
 
 def test_what_was_not_given_is_asked_for(acmectl: Acmectl, storage: Path) -> None:

@@ -256,6 +256,7 @@ def test_names_that_are_no_variables_of_scripts_are_refused(bench: Bench, name: 
         ("dns_test_add() { return 4; }\n", "with exit status 4."),
         ("dns_other_add() { :; }\n", "with exit status 127."),
         ("dns_test_add( {\n", "acme.sh's dns_test failed"),
+        ("dns_test_add() { :; }\nfalse\n", "with exit status 1."),
     ],
 )
 def test_a_script_that_fails_is_one_clear_line(bench: Bench, text: str, wrong: str) -> None:
@@ -279,7 +280,8 @@ def test_a_saved_file_that_others_can_read_or_that_is_damaged_is_refused(bench: 
     bench.saved.chmod(0o644)
     assert "has mode 0644" in bench.refusal().message
     bench.saved.chmod(0o600)
-    for text in ("{", "[]", '{"format": 1, "account": "", "domains": 3}', '{"format": 2}', "\xff"):
+    later = '{"format": 2, "account": "", "domains": {}}'
+    for text in ("{", "[]", '{"format": 1, "account": "", "domains": 3}', later, "\xff"):
         bench.saved.write_bytes(text.encode("latin-1"))
         assert "is damaged" in bench.refusal().message
 

@@ -113,9 +113,11 @@ def test_a_program_that_cannot_be_run_is_known_before_the_order(
     if text is not None:
         program.write_text(text)
         program.chmod(mode)
+    assert acmectl.pebble is not None
+    before = acmectl.pebble.requests().count("POST /order-plz")
     done = acmectl.certonly("www.example.test", options=by_program(program), code=1)
     assert f"The program {program} of dns-exec {wrong}." in done.err
-    assert not list(acmectl.config.rglob("*.pem"))
+    assert acmectl.pebble.requests().count("POST /order-plz") == before
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,9 @@ def test_a_service_that_is_not_there_is_one_clear_line(acmectl: Acmectl, dns_lab
 def test_an_endpoint_that_cannot_be_used_is_known_before_the_order(
     acmectl: Acmectl, tmp_path: Path, endpoint: str, wrong: str
 ) -> None:
+    assert acmectl.pebble is not None
+    before = acmectl.pebble.requests().count("POST /order-plz")
     done = acmectl.certonly("www.example.test", options=credentials(tmp_path, endpoint=endpoint), code=1)
     assert wrong in done.err
+    assert acmectl.pebble.requests().count("POST /order-plz") == before
     assert "canary-in-url" not in said(acmectl, done)
