@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions import accounts
 from acmectl.cli.requests import account_of
+from acmectl.cli.static_answer import as_text, static_answer
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
 
@@ -38,6 +39,9 @@ def _show(app: App) -> ExitCode:
         f"  Account Thumbprint: {info.thumbprint}\n"
         f"  {label} {', '.join(contacts) or 'none'}"
     )
+    stateless = app.settings.flag("stateless")
+    if stateless:
+        app.console.status(as_text(info.thumbprint))
     app.console.result(
         "account",
         {
@@ -47,6 +51,7 @@ def _show(app: App) -> ExitCode:
             "thumbprint": info.thumbprint,
             "contact": list(info.contact),
             "status": info.status,
+            **({"static_answer": static_answer(info.thumbprint)} if stateless else {}),
         },
     )
     return ExitCode.OK
