@@ -134,8 +134,8 @@ def test_a_program_that_fails_is_one_clear_line(acmectl: Acmectl, tmp_path: Path
     program.write_text(text)
     program.chmod(0o755)
     done = acmectl.certonly("www.example.test", options=by_program(program), code=1)
-    lines = [line for line in done.err.splitlines() if f"{program} " in line and wrong in line and "present of" in line]
-    assert len(lines) == 1
+    (line,) = [line for line in done.err.splitlines() if str(program) in line and "present of" in line]
+    assert wrong in line
     assert "Traceback" not in done.err + done.out
 
 
@@ -182,3 +182,38 @@ def test_ctrl_c_ends_the_program_and_cleans_up(acmectl: Acmectl, tmp_path: Path)
     child = int(Path(f"{program}.child").read_text())
     wait_until(lambda: is_gone(child), "the program's child ends")
     assert not list((acmectl.work / "dns-records").glob("*"))
+
+
+WAITS = """\
+#!/bin/sh
+echo "$@" >>"$0.calls"
+[ "$1" = present ] || exit 0
+echo $$ >"$0.child"
+echo started >"$0.fifo"
+exec sleep 1000
+"""
+
+
+@pytest.mark.parametrize("mode", ["", "RAW"])
+def test_after_a_kill_the_next_run_asks_for_the_removal(acmectl: Acmectl, tmp_path: Path, mode: str) -> None:
+    program = tmp_path / "waits"
+    program.write_text(WAITS)
+    program.chmod(0o755)
+    fifo = Path(f"{program}.fifo")
+    os.mkfifo(fifo)
+    options = by_program(program, *(("--dns-exec-mode", mode) if mode else ()))
+    run = acmectl.start("certonly", "-n", "--agree-tos", *options, "-d", "killed.example.test")
+    run.told(fifo)
+    run.kill()
+    os.kill(int(Path(f"{program}.child").read_text()), signal.SIGKILL)
+    (present,) = calls(program)
+
+    done = acmectl.run("renew").ok()
+    left = list((acmectl.work / "dns-records").iterdir())
+    if mode == "RAW":
+        assert calls(program) == [present]
+        assert "remove the TXT record _acme-challenge.killed.example.test by hand" in done.err
+        assert len(left) == 1
+    else:
+        assert calls(program) == [present, present.replace("present", "cleanup", 1)]
+        assert left == []
