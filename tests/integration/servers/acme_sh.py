@@ -6,6 +6,7 @@ It is fetched by apt from the Debian release that has it, whatever release this 
 from __future__ import annotations
 
 import fcntl
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def _fetch(top: Path) -> None:
     packages = list(work.glob("acme.sh_*.deb"))
     unpacked = subprocess.run(["dpkg-deb", "-x", str(packages[0]), str(top)], capture_output=True, text=True)
     assert unpacked.returncode == 0, unpacked.stderr
+    shutil.rmtree(work)
 
 
 def _mirror() -> str:
