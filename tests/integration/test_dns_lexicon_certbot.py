@@ -16,8 +16,10 @@ from tests.integration.cli import Acmectl
 from tests.integration.fleet import plant
 from tests.integration.servers.api_gate import Answer, ApiGate, Asked
 from tests.integration.servers.dns_apis import Cloudflare
-from tests.integration.servers.dns_lab import API_KEY, POWERDNS, DnsLab
-from tests.integration.servers.requirements import not_run
+from tests.integration.servers.dns_lab import API_KEY, POWERDNS, RESOLVER, DnsLab
+from tests.integration.servers.pebble import PebbleConfig
+from tests.integration.servers.process import wait_until
+from tests.integration.servers.requirements import not_run, require
 
 ZONE = "acmedeleg.net"
 NAME = f"_acme-challenge.{ZONE}"
@@ -74,6 +76,13 @@ def api(dns_lab: DnsLab, tmp_path: Path) -> Iterator[tuple[Published, ApiGate]]:
         gate.__exit__()
 
 
+def forgotten_by_the_resolver(dns_lab: DnsLab, name: str) -> None:
+    """Wait until Pebble's resolver has the values of the run before no more; asking without recursion adds none."""
+    require("dig")
+    question = ("dig", "+norecurse", "+short", f"@{RESOLVER}", name, "TXT")
+    wait_until(lambda: not dns_lab.run(*question).stdout.strip(), f"{name} goes out of the resolver's cache")
+
+
 def credentials(folder: Path, text: str) -> Path:
     path = folder / "cloudflare.ini"
     path.write_text(text)
@@ -95,7 +104,16 @@ def certbot() -> Path:
             raise AssertionError from error
 
 
-def test_what_certbot_obtained_by_its_plugin_is_renewed_and_certbot_goes_on(program, api, dns_lab, certbot):
+@pytest.fixture
+def patient(dns_lab: DnsLab, tmp_path: Path) -> Iterator[Acmectl]:
+    """The program in the lab with a Pebble that takes every nonce: certbot gives up after two that are refused."""
+    config = PebbleConfig(dns_server=f"{RESOLVER}:53", nonce_reject=0)
+    with dns_lab.pebble(config) as pebble, dns_lab.acmectl(pebble, tmp_path) as acmectl:
+        yield acmectl
+
+
+def test_what_certbot_obtained_by_its_plugin_is_renewed_and_certbot_goes_on(patient, api, dns_lab, certbot):
+    program = patient
     cloudflare, gate = api
     bundle = program.folder / "both.pem"
     bundle.write_text(gate.bundle.read_text() + program.pebble.ca_bundle.read_text())
@@ -111,10 +129,12 @@ def test_what_certbot_obtained_by_its_plugin_is_renewed_and_certbot_goes_on(prog
     assert done.returncode == 0, done.stdout + done.stderr
     theirs = len(cloudflare.asked)
     serial = program.certificate(ZONE).serial_number
+    forgotten_by_the_resolver(dns_lab, NAME)
     program.run("renew", "--force-renewal", env=gate.environ).ok()
     ours = program.certificate(ZONE).serial_number
     assert ours != serial
     assert len(cloudflare.asked) > theirs
+    forgotten_by_the_resolver(dns_lab, NAME)
     again = ["renew", "--force-renewal", "--no-random-sleep-on-renew"]
     done = subprocess.run([*command, *again], env=env, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stdout + done.stderr

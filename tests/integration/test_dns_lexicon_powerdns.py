@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli import Acmectl
-from tests.integration.servers.dns_lab import API_KEY, POWERDNS, DnsLab
+from tests.integration.servers.dns_lab import API_KEY, POWERDNS, RESOLVER, DnsLab
+from tests.integration.servers.process import wait_until
+from tests.integration.servers.requirements import require
 
 ZONE = "acmedeleg.net"
 OTHER = "acme-delegate.test"  # no list of public suffixes has it
@@ -38,6 +40,13 @@ def credentials(program: Acmectl, dns_lab: DnsLab, *, key: str = API_KEY, **more
     return ("--authenticator", "dns-lexicon", "--dns-lexicon-credentials", str(path))
 
 
+def forgotten_by_the_resolver(dns_lab: DnsLab, name: str) -> None:
+    """Wait until Pebble's resolver has the values of the run before no more; asking without recursion adds none."""
+    require("dig")
+    question = ("dig", "+norecurse", "+short", f"@{RESOLVER}", name, "TXT")
+    wait_until(lambda: not dns_lab.run(*question).stdout.strip(), f"{name} goes out of the resolver's cache")
+
+
 def test_a_wildcard_and_its_base_name_together_and_again(program, dns_lab):
     options = credentials(program, dns_lab)
     program.certonly(ZONE, f"*.{ZONE}", options=options)
@@ -47,6 +56,7 @@ def test_a_wildcard_and_its_base_name_together_and_again(program, dns_lab):
     assert f"dns_lexicon_credentials = {program.folder / 'powerdns.ini'}" in stored
     assert API_KEY not in stored
     serial = program.certificate(ZONE).serial_number
+    forgotten_by_the_resolver(dns_lab, f"_acme-challenge.{ZONE}")
     program.run("renew", "--force-renewal").ok()
     assert program.certificate(ZONE).serial_number != serial
     assert not any(API_KEY in path.read_text() for path in program.logs.rglob("*") if path.is_file())
