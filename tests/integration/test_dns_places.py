@@ -14,7 +14,7 @@ from acmectl.dns.propagation import Expected, wait_until_visible
 from acmectl.dns.question import Outcome, Server, ask
 from acmectl.dns.resolver import Resolver, parse_server
 from acmectl.dns.zones import AliasError, ZoneFinder
-from acmectl.errors import ConfigError, Interrupted, NameServerError
+from acmectl.errors import AuthorizationFailed, ConfigError, Interrupted, NameServerError, PluginError
 from acmectl.interrupts import Interrupts
 from acmectl.plugin.api import DnsSettings
 from acmectl.plugin.dns import TxtRecord
@@ -357,19 +357,65 @@ class TestAuthenticators:
         assert authenticator.said == []
 
     def test_a_name_whose_alias_is_broken_keeps_no_other_from_its_record(self, authenticator):
-        from acmectl.errors import AuthorizationFailed
-
         with pytest.raises(AuthorizationFailed) as caught:
             self.present(authenticator(), "a.second.test", "loop.example.test", "lame.example.test")
         assert {str(one.identifier) for one in caught.value.failures} == {"loop.example.test", "lame.example.test"}
         assert any("go round in a circle" in one.reason for one in caught.value.failures)
 
     def test_a_server_without_the_zone_an_alias_leads_to_is_told_with_the_alias(self, authenticator):
-        from acmectl.errors import PluginError
-
         with pytest.raises(PluginError) as caught:
             self.present(authenticator(), "chain.example.test")
         assert "_acme-challenge.chain.example.test is an alias (CNAME) of chain.knot.test" in caught.value.message
+
+
+class Journal:
+    """Keeps the notes that the engine keeps on disk."""
+
+    def __init__(self):
+        self.notes = {}
+
+    def note(self, records):
+        self.notes |= {(one.name, one.value): one for one in records}
+
+    def forget(self, records):
+        for one in records:
+            self.notes.pop((one.name, one.value), None)
+
+
+def test_only_what_was_taken_away_is_forgotten(lab):
+    journal = Journal()
+    context = replace(
+        make_context(),
+        credentials=lambda _path: {f"dns_rfc2136_{name}": value for name, value in CREDENTIALS.items()},
+        records=journal,
+    )
+    plugin = authenticator_for("rfc2136", Rfc2136)({"credentials": "x.ini"}, context)
+    here = TxtRecord(name="here.second.test", value="value", zone="second.test")
+    elsewhere = TxtRecord(name="elsewhere.knot.test", value="value", zone="knot.test")
+    put((here.name, here.value, here.zone))
+    journal.note([here, elsewhere])
+    with pytest.raises(PluginError, match="NOTAUTH"):
+        plugin.take_away([elsewhere, here])
+    assert list(journal.notes) == [("elsewhere.knot.test", "value")]
+    assert lab.txt("here.second.test") == set()
+
+
+def test_what_the_server_refused_to_take_is_not_noted_any_more(lab):
+    journal = Journal()
+    wrong = {**CREDENTIALS, "name": "unknown-key"}
+    context = replace(
+        make_context(),
+        credentials=lambda _path: {f"dns_rfc2136_{name}": value for name, value in wrong.items()},
+        records=journal,
+        dns=DnsSettings(resolvers=(RESOLVER,)),
+    )
+    plugin = authenticator_for("rfc2136", Rfc2136)({"credentials": "x.ini"}, context)
+    tasks = [make_task("a.second.test", "dns-01"), make_task("b.second.test", "dns-01")]
+    with pytest.raises(PluginError, match="BADKEY"):
+        plugin.present(tasks)
+    assert len(journal.notes) == 2
+    plugin.clean_up(tasks)
+    assert journal.notes == {}
 
 
 def test_the_resolver_does_not_learn_that_a_record_is_missing():

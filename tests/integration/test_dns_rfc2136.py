@@ -204,6 +204,26 @@ def test_a_server_without_route_or_address_is_no_reason_to_wait(dns_lab, program
     nothing_is_left(dns_lab, program, zone)
 
 
+def test_behind_a_closed_port_it_waits_by_the_clock_and_says_so(dns_lab, program):
+    flags = (*options(dns_lab, program), "--dns-propagation-seconds", "4")
+    done = program.certonly("www.shut.test", options=flags)
+    assert "Nobody can look from here whether the records are there (in shut.test: " in done.err
+    nothing_is_left(dns_lab, program, "shut.test")
+
+
+def test_the_end_of_an_alias_may_be_given_where_it_cannot_be_looked_up(dns_lab, program):
+    # Knot knows knot.test and refuses all questions about example.test.
+    flags = (*options(dns_lab, program, server=KNOT), "--dns-resolver", KNOT)
+    done = program.certonly("knotted.example.test", options=flags, code=1)
+    assert "_acme-challenge.knotted.example.test" in done.err
+    flags = (*flags, "--dns-alias", "knotted.example.test=knotted.knot.test")
+    program.certonly("knotted.example.test", options=flags)
+    dns_lab.forget()
+    program.run("renew", "-n", "--force-renewal", env={"REQUESTS_CA_BUNDLE": str(program.pebble.ca_bundle)}).ok()
+    assert program.version("knotted.example.test") == 2
+    assert dns_lab.txt("knotted.knot.test", KNOT) == set()
+
+
 def test_what_a_killed_run_left_is_taken_away_by_the_next(dns_lab, program):
     run = program.start("certonly", "-n", "--agree-tos", *options(dns_lab, program), "-d", "killed.slow.test")
     wait_until(lambda: bool(dns_lab.txt("_acme-challenge.killed.slow.test")), "the record")
