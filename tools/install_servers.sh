@@ -4,7 +4,7 @@ set -eu
 
 PACKAGES="nginx apache2 haproxy
     bind9 bind9-dnsutils pdns-server pdns-backend-sqlite3 sqlite3 knot
-    strace openssl iproute2 systemd systemd-container cron"
+    strace openssl iproute2 curl systemd systemd-container cron"
 
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "error: make servers knows only apt-get (Debian, Ubuntu); install by hand:" $PACKAGES >&2

@@ -178,6 +178,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, web: Web) -> Bench:
+    require("curl")
     return Bench(tmp_path, web)
 
 
