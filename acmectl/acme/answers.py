@@ -55,11 +55,11 @@ def error_of(answer: Response, problem: Problem, now: datetime) -> ServerProblem
     if problem.code == ProblemType.USER_ACTION_REQUIRED:
         url = problem.instance or _link(answer, "terms-of-service")
         return UserActionRequired(
-            f"The CA asks for an action by the account holder: {text}",
+            f"The CA asks for an action by the account holder (userActionRequired, HTTP {answer.status}): {text}",
             problem=problem,
             url=url,
             status=answer.status,
-            hint=f"Visit {url}" if url else None,
+            hint=f"{f'Visit {url}. ' if url else ''}acmectl account agree tells the CA that you agree to new terms.",
         )
     code = f" ({problem.code})" if problem.code != "about:blank" else ""
     return ServerProblem(f"The CA refused the request{code}: {text}", problem=problem, status=answer.status, hint=hint)

@@ -103,6 +103,12 @@ class AccountKey:
             return json.dumps({**self.public_jwk(), "d": b64url(self._key.private_bytes_raw())})
         return _jwk_of(self._key).json_dumps()
 
+    def private_pem(self) -> bytes:
+        """The private key as PKCS#8 in PEM, without passphrase. Secret."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
     def public_jwk(self) -> dict[str, str]:
         """The public key as a JWK (RFC 7517), its members those that RFC 7638 demands."""
         return dict(self._public_jwk)

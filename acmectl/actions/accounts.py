@@ -12,6 +12,7 @@ from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
 from acmectl.actions.key_file import kept_nowhere, read_account_key, refuse_shared_key
 from acmectl.actions.settle import settle
+from acmectl.config.values import shown
 from acmectl.errors import Aborted, ConfigError, ServerProblem
 from acmectl.events import AccountRegistered, Notice
 from acmectl.storage.references import References
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from acmectl.actions.services import Services
     from acmectl.storage.accounts import StoredAccount
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _EMAIL = re.compile(r"^[^@\s,<>]+@[^@\s,<>.]+(\.[^@\s,<>.]+)+$")
 _NEW = 10.0  # seconds in which a CA may not know an account's key everywhere
 _GONE = {ProblemType.ACCOUNT_DOES_NOT_EXIST, ProblemType.UNAUTHORIZED}
@@ -51,6 +53,7 @@ class AccountInfo:
     thumbprint: str
     contact: tuple[str, ...]
     status: str
+    name: str | None = None
 
 
 def open_account(services: Services, request: AccountRequest) -> OpenAccount:
@@ -102,12 +105,16 @@ def choose_account(services: Services, request: AccountRequest) -> StoredAccount
         return _settled(services, stored[0]) if stored else None
     if not services.person.interactive:
         raise ConfigError(
-            f"There are {len(stored)} accounts for {request.server}: {', '.join(account.id for account in stored)}.",
-            hint="Choose one with --account ID.",
+            f"There are {len(stored)} accounts for {request.server}: {', '.join(map(_told, stored))}.",
+            hint="Choose one with --account, by its id or name.",
         )
     labels = [account.label for account in stored]
     chosen = stored[services.person.choose("Which account should be used?", labels, flag="--account")]
     return _settled(services, chosen)
+
+
+def _told(stored: StoredAccount) -> str:
+    return f"{stored.id} ({stored.name})" if stored.name else stored.id
 
 
 def _settled(services: Services, stored: StoredAccount) -> StoredAccount:
@@ -125,20 +132,48 @@ def register(services: Services, request: AccountRequest) -> OpenAccount:
 
     Raises: ConfigError when something needed was not given, AcmeError.
     """
+    check_name(services, request)
     key = read_account_key(services, request.key_path) if request.key_path is not None else None
     client, account = _new_account(services, request, key)
-    key = client.key
+    stored = keep(services, request, client.key, account.url)
+    services.observe(AccountRegistered(server=request.server, url=account.url))
+    return OpenAccount(client=client, stored=stored, created=True)
+
+
+def keep(services: Services, request: AccountRequest, key: AccountKey, url: str) -> StoredAccount:
+    """Write an account that the CA has into the tree. Called with the store locked. Raises: StorageError."""
+    warn_of_ed25519(services, key)
     stored = services.accounts.save(
         request.server,
         key_jwk_json=key.jwk_json(),
         public_pem=key.public_pem(),
-        uri=account.url,
+        uri=url,
         creation_dt=services.clock.now(),
         creation_host=socket.gethostname(),
+        name=request.name,
     )
     services.network.remember_trust(request.server)
-    services.observe(AccountRegistered(server=request.server, url=account.url))
-    return OpenAccount(client=client, stored=stored, created=True)
+    return stored
+
+
+def warn_of_ed25519(services: Services, key: AccountKey) -> None:
+    """Say that certbot cannot use the account, if that is so."""
+    if key.algorithm == "EdDSA":
+        services.observe(Notice(text="certbot cannot use this account: it reads no Ed25519 keys.", level="warning"))
+
+
+def check_name(services: Services, request: AccountRequest, *, own: str | None = None) -> None:
+    """Refuse a name that cannot be one, or that another account than ``own`` (an id) has. Raises: ConfigError."""
+    if request.name is None:
+        return
+    if not _NAME.fullmatch(request.name):
+        raise ConfigError(
+            f"{shown(request.name)} cannot be the name of an account.",
+            hint="Use up to 64 letters, digits, dots, dashes and underscores.",
+        )
+    taken = [one for one in services.accounts.list(request.server).accounts if one.name == request.name]
+    if taken and taken[0].id != own:
+        raise ConfigError(f"The account {taken[0].id} at {request.server} has the name {request.name} already.")
 
 
 def _new_account(services: Services, request: AccountRequest, key: AccountKey | None) -> tuple[AcmeClient, Account]:
@@ -146,7 +181,7 @@ def _new_account(services: Services, request: AccountRequest, key: AccountKey | 
     meta = services.network.client(request.server).directory().meta
     _check_binding(request, meta)
     eab = _binding(services, request.eab) if request.eab is not None else None
-    _agree(services, request, meta)
+    agree(services, request, meta)
     email = _email(services, request)
     client = services.network.client(request.server, key or AccountKey.generate(request.key_kind))
     account = client.new_account([f"mailto:{address}" for address in email], agree_tos=True, eab=eab)
@@ -157,10 +192,11 @@ def register_only(services: Services, request: AccountRequest) -> OpenAccount:
     """As the command ``register``: refuses when there is an account already. Raises: ConfigError."""
     with services.lock():
         settle(services, request.server)
-        if services.accounts.list(request.server).accounts:
+        if request.name is None and services.accounts.list(request.server).accounts:
             raise ConfigError(
                 f"There is an account for {request.server} already.",
-                hint="acmectl update_account changes its e-mail address; acmectl unregister gives it up.",
+                hint="acmectl update_account changes its e-mail address; acmectl unregister gives it up; "
+                "--account-name NAME makes another one beside it.",
             )
         return register(services, request)
 
@@ -185,6 +221,7 @@ def show(services: Services, request: AccountRequest) -> AccountInfo:
         thumbprint=client.key.thumbprint(),
         contact=account.contact,
         status=account.status,
+        name=stored.name,
     )
 
 
@@ -275,8 +312,8 @@ def _binding(services: Services, eab: EabCredentials) -> tuple[str, str, str]:
     return eab.kid, hmac_key, eab.alg
 
 
-def _agree(services: Services, request: AccountRequest, meta: DirectoryMeta) -> None:
-    """RFC 8555 section 7.3.3: nobody agrees to terms but the person."""
+def agree(services: Services, request: AccountRequest, meta: DirectoryMeta) -> None:
+    """RFC 8555 section 7.3.3: nobody agrees to terms but the person. Raises: ConfigError, Aborted."""
     if meta.terms_of_service is None or request.agree_tos:
         return
     if not services.person.interactive:
@@ -286,7 +323,7 @@ def _agree(services: Services, request: AccountRequest, meta: DirectoryMeta) -> 
         )
     services.person.say(f"The terms of service of the CA are at\n{meta.terms_of_service}")
     if not services.person.yes_no("Do you agree to them?", flag="--agree-tos"):
-        raise Aborted("No account without agreeing to the CA's terms of service.")
+        raise Aborted("The CA's terms of service were not agreed to.")
 
 
 def _email(services: Services, request: AccountRequest) -> tuple[str, ...]:

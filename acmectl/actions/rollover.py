@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acmectl.acme.jws import AccountKey
-from acmectl.actions.accounts import existing_account
+from acmectl.actions.accounts import existing_account, warn_of_ed25519
 from acmectl.actions.key_change import KeyChanged, change
 from acmectl.actions.settle import settle
 
@@ -34,7 +34,10 @@ def rollover(services: Services, request: AccountRequest, *, key_kind: str | Non
                 return done
         services.network.remember_trust(request.server)
         kind = key_kind or kind_of(AccountKey.from_jwk_json(stored.key_jwk_json))
-        return change(services, stored, AccountKey.generate(kind))
+        new_key = AccountKey.generate(kind)
+        changed = change(services, stored, new_key)
+        warn_of_ed25519(services, new_key)
+        return changed
 
 
 def kind_of(key: AccountKey) -> str:

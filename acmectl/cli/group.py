@@ -75,7 +75,7 @@ _ALL = (
     Verb("show_account", "show the account at the CA", reads_only=True, module="accounts"),
     Verb("update_account", "change the account's e-mail addresses", module="accounts"),
     Verb("unregister", "deactivate the account at the CA", module="accounts"),
-    Verb("account", "give the account a new key (account rollover)", arguments="rollover"),
+    Verb("account", "more on accounts: rollover, import, export, orders, agree", arguments="ACTION"),
     Verb(
         "ca",
         "list the CAs that have a short name, or show what one offers",

@@ -128,6 +128,11 @@ CONFLICTS = (
         message="--account-key and --account cannot be used together.",
     ),
     Conflict(
+        applies=_verb_other_than("account_name", "register", "account"),
+        message="--account-name can only be used with register and account import.",
+        hint="--account NAME chooses the account that has the name.",
+    ),
+    Conflict(
         applies=_wildcard_subset,
         message="--allow-subset-of-names cannot be used with wildcard names.",
     ),

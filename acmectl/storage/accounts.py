@@ -37,6 +37,7 @@ _REGISTRATION = "regr.json"
 _META = "meta.json"
 _FILES = (_KEY, _META, _REGISTRATION)
 _KEY_MODE = 0o400
+_NAME = "acmectl_name"  # the key in meta.json; certbot passes over it
 _LIMIT = 1 << 20
 
 # Let's Encrypt's first API is gone; accounts made there work at the second, and certbot goes on using them.
@@ -61,11 +62,13 @@ class StoredAccount:
     key_jwk_json: str = field(repr=False)
     creation_dt: str
     creation_host: str
+    name: str | None = None
 
     @property
     def label(self) -> str:
-        """How certbot names an account to a person: ``host@time (first 4 of the id)``."""
-        return f"{self.creation_host}@{self.creation_dt} ({self.id[:4]})"
+        """How certbot names an account to a person, ``host@time (first 4 of the id)``, after the name if it has one."""
+        named = f"{self.name}: " if self.name else ""
+        return f"{named}{self.creation_host}@{self.creation_dt} ({self.id[:4]})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +118,13 @@ class AccountStore:
         return self._layout.accounts_dir(server)
 
     def get(self, server: str, account: str) -> StoredAccount:
-        """The account with the id ``account``, or the only one whose id starts with it.
+        """The account with the name or the id ``account``, or the only one whose id starts with it.
 
         Raises: StorageError when there is none, or when its files cannot be used.
         """
         listing = self.list(server)
-        found = [one for one in listing.accounts if account and one.id.startswith(account)]
+        found = [one for one in listing.accounts if account and one.name == account]
+        found = found or [one for one in listing.accounts if account and one.id.startswith(account)]
         if len(found) == 1:
             return found[0]
         for skipped in listing.skipped:
@@ -139,10 +143,12 @@ class AccountStore:
         uri: str,
         creation_dt: datetime,
         creation_host: str,
+        name: str | None = None,
     ) -> StoredAccount:
         """Write an account, or write the URL of a known one anew; durable on return.
 
-        ``creation_dt`` is aware; a known account keeps its own and its ``creation_host``. Raises: StorageError.
+        ``creation_dt`` is aware; a known account keeps its own and its ``creation_host``, and its name unless there is
+        a new one. Raises: StorageError.
         """
         parent = self._layout.accounts_dir(server)
         directory = parent / account_id(public_pem)
@@ -152,9 +158,14 @@ class AccountStore:
             self._sweep(parent)
             if (directory / _META).exists() and (directory / _KEY).exists():
                 write_file(directory / _REGISTRATION, registration)
+                known = _load(server, directory)
+                if name is not None and isinstance(known, StoredAccount) and known.name != name:
+                    more = _object(read_file(directory / _META, _LIMIT))
+                    write_file(directory / _META, _json({**more, _NAME: name}))
             else:
                 moment = creation_dt.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                meta = _json({"creation_dt": moment, "creation_host": creation_host})
+                named = {} if name is None else {_NAME: name}
+                meta = _json({"creation_dt": moment, "creation_host": creation_host, **named})
                 contents = {_KEY: key_jwk_json.encode("utf-8"), _META: meta, _REGISTRATION: registration}
                 _write_account(directory, contents)
         account = _load(server, directory)
@@ -322,6 +333,7 @@ def _load(server: str, directory: Path) -> StoredAccount | SkippedAccount | None
         key_jwk_json=key,
         creation_dt=_printable(meta.get("creation_dt")),
         creation_host=_printable(meta.get("creation_host")),
+        name=_printable(meta[_NAME]) if isinstance(meta.get(_NAME), str) else None,
     )
 
 

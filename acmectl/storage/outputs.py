@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.errors import StorageError
-from acmectl.storage.atomic import fsync_dir, make_dir, stage_file
+from acmectl.storage.atomic import Permissions, fsync_dir, make_dir, stage_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,8 +34,10 @@ def check_free(paths: Iterable[Path]) -> None:
             raise StorageError(f"{path} cannot be written: {parent} is not a directory that you may write to.")
 
 
-def write_new(contents: Mapping[Path, bytes]) -> None:
-    """Write new files (0644 less the umask), making missing directories; all bytes are on disk before one has a name.
+def write_new(contents: Mapping[Path, bytes], *, secret: bool = False) -> None:
+    """Write new files, making missing directories; all bytes are on disk before one has a name.
+
+    Their mode is 0644 less the umask; 0600 from the first byte where they are ``secret``.
 
     Raises: StorageError, for a file that has come to exist meanwhile too; what has its name by then stays.
     """
@@ -44,7 +46,8 @@ def write_new(contents: Mapping[Path, bytes]) -> None:
     try:
         for path, data in contents.items():
             make_dir(path.parent, 0o755)
-            staged.append((stage_file(path, data), path))
+            permissions = Permissions(mode=0o600) if secret else None
+            staged.append((stage_file(path, data, permissions=permissions), path))
         for temporary, path in staged:
             _place(temporary, path)
         for folder in {path.parent for path in contents}:

@@ -132,7 +132,7 @@ def test_a_configuration_file_that_names_the_old_account_is_pointed_out(acmectl)
     assert str(ini) in done.err
 
 
-@pytest.mark.parametrize("words", [(), ("agree",), ("rollover", "twice")])
+@pytest.mark.parametrize("words", [(), ("disagree",), ("rollover", "twice")])
 def test_what_account_cannot_do_is_a_usage_error(acmectl, words):
     assert "rollover" in acmectl.run("account", *words, "-n").failed(2).err
 

@@ -25,7 +25,9 @@ def _register(app: App) -> ExitCode:
     opened = accounts.register_only(build_services(app), account_of(app))
     stored = opened.stored
     app.console.status(f"The account lies in {stored.directory}.")
-    app.console.result("account", {"server": stored.server, "id": stored.id, "url": stored.uri, "created": True})
+    app.console.result(
+        "account", {"server": stored.server, "id": stored.id, "name": stored.name, "url": stored.uri, "created": True}
+    )
     return ExitCode.OK
 
 
@@ -37,6 +39,7 @@ def _show(app: App) -> ExitCode:
         f"Account at {info.server}:\n"
         f"  Account URL: {info.url}\n"
         f"  Account Thumbprint: {info.thumbprint}\n"
+        f"{f'  Account Name: {info.name}{chr(10)}' if info.name else ''}"
         f"  {label} {', '.join(contacts) or 'none'}"
     )
     stateless = app.settings.flag("stateless")
@@ -47,6 +50,7 @@ def _show(app: App) -> ExitCode:
         {
             "server": info.server,
             "id": info.id,
+            "name": info.name,
             "url": info.url,
             "thumbprint": info.thumbprint,
             "contact": list(info.contact),
