@@ -13,6 +13,7 @@
 |---|---|
 | example.test | BIND, IPv4 and IPv6, and a secondary that follows at once; it has aliases (see dns_lab_files.py) |
 | second.test | BIND alone |
+| caa.test | BIND alone; records that let, or do not let, ca.example issue |
 | slow.test | BIND, and a secondary that follows only on ``lab.push("slow.test")`` |
 | hidden.test | the secondary; its primary, BIND, is in no NS record |
 | halfdead.test | BIND, and an address where nothing is |
@@ -35,6 +36,7 @@ start again.
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -231,6 +233,15 @@ class DnsLab:
             (str(name).rstrip("."), b"".join(getattr(rdata, "strings", ())).decode())
             for name, _, rdata in content.iterate_rdatas(dns.rdatatype.TXT)
         }
+
+    def updates(self) -> int:
+        """How many messages with updates BIND, the primary, has received."""
+        statistics = self.folder / "primary" / "named.stats"
+        statistics.unlink(missing_ok=True)
+        done = self._rndc(PRIMARY, "stats")
+        assert done.returncode == 0, done.stderr
+        found = re.search(r"^\s*(\d+) UPDATE$", statistics.read_text(), re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def push(self, *zones: str) -> None:
         """Have the secondary transfer these zones now."""
