@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli import Acmectl
+from tests.integration.cli import Acmectl, Outcome
 from tests.integration.servers.netns import NetworkNamespace
 from tests.integration.servers.pebble import Pebble, PebbleConfig
 from tests.integration.servers.process import accepts, wait_until
@@ -36,11 +36,11 @@ def program(world: tuple[Pebble, NetworkNamespace], folder: Path, *prefix: str) 
     return Acmectl(pebble, folder, prefix=(*space.prefix, *prefix, *POWERLESS))
 
 
-def activated(acmectl: Acmectl, port: int, *args: str) -> None:
-    """A run that begins when somebody connects to ``port``, and that must end well."""
+def activated(acmectl: Acmectl, port: int, *args: str) -> Outcome:
+    """The outcome of a run that begins when somebody connects to ``port``."""
     run = acmectl.start(*args)
     wait_until(lambda: accepts(port) or not run.running, "systemd-socket-activate listens")
-    run.wait().ok()
+    return run.wait()
 
 
 def test_without_a_socket_the_privilege_is_missing_and_the_message_says_so(world, tmp_path):
@@ -55,7 +55,7 @@ def test_without_a_socket_the_privilege_is_missing_and_the_message_says_so(world
 def test_the_sockets_that_systemd_passes_are_used(world, tmp_path, kind, port, sockets):
     with program(world, tmp_path, "systemd-socket-activate", *sockets) as acmectl:
         flags = ("-n", "--agree-tos", "--standalone", "--preferred-challenges", kind)
-        activated(acmectl, port, "certonly", *flags, "-d", "a.example", "-d", "b.example")
+        activated(acmectl, port, "certonly", *flags, "-d", "a.example", "-d", "b.example").ok()
         assert acmectl.names("a.example") == ["a.example", "b.example"]
         assert f"standalone: answering on 127.0.0.1:{port}" in acmectl.log()
 
@@ -63,9 +63,16 @@ def test_the_sockets_that_systemd_passes_are_used(world, tmp_path, kind, port, s
 def test_one_socket_serves_all_certificates_of_a_run(world, tmp_path):
     with program(world, tmp_path, "systemd-socket-activate", *NAMED) as acmectl:
         for name in ("a.example", "b.example"):
-            activated(acmectl, 80, "certonly", "-n", "--agree-tos", "--standalone", "-d", name)
-        activated(acmectl, 80, "renew", "--force-renewal")
+            activated(acmectl, 80, "certonly", "-n", "--agree-tos", "--standalone", "-d", name).ok()
+        activated(acmectl, 80, "renew", "--force-renewal").ok()
         assert (acmectl.version("a.example"), acmectl.version("b.example")) == (2, 2)
+
+
+def test_a_socket_with_a_name_is_for_that_challenge_whatever_its_port(world, tmp_path):
+    crossed = ("-l", "127.0.0.1:443", "-l", "127.0.0.1:80", "--fdname=http:tls-alpn")
+    with program(world, tmp_path, "systemd-socket-activate", *crossed) as acmectl:
+        done = activated(acmectl, 80, "certonly", "-n", "--agree-tos", "--standalone", "-d", "a.example").failed()
+    assert "No request for a.example arrived on 127.0.0.1:443:" in done.out
 
 
 def test_what_is_no_listening_socket_is_refused(world, tmp_path):
