@@ -112,7 +112,10 @@ def _watches(expected: Sequence[Expected]) -> dict[tuple[str, str], _Watch]:
 
 
 def _look(watch: _Watch) -> None:
-    """Ask one server for everything that it has not shown yet; stop at the first name that it does not answer for."""
+    """Ask one server for what it has not shown yet, up to the first name that it lacks.
+
+    The records of a zone mostly come together, and servers that limit rates would drop a hundred questions each round.
+    """
     silent = True
     for name in list(watch.open):
         reply = ask(watch.server, name, "TXT", timeout=_TIMEOUT)
@@ -122,8 +125,9 @@ def _look(watch: _Watch) -> None:
         silent = False
         watch.answered = True
         watch.open[name] -= set(reply.values)
-        if not watch.open[name]:
-            del watch.open[name]
+        if watch.open[name]:
+            break
+        del watch.open[name]
     watch.silent_rounds = watch.silent_rounds + 1 if silent else 0
 
 
@@ -157,8 +161,10 @@ def _lacking(
         for server in one.servers:
             key = (one.zone, f"{server.address} {server.port}")
             if key not in dead and one.value in watches[key].open.get(one.name, ()):
-                unasked = Reply(outcome=Outcome.SILENT)
-                found.append(Lacking(expected=one, server=server, reply=watches[key].last.get(one.name, unasked)))
+                # A name that was not asked for yet stands behind one that was, and is taken to be like it.
+                last = watches[key].last
+                reply = last.get(one.name) or next(reversed(last.values()), Reply(outcome=Outcome.SILENT))
+                found.append(Lacking(expected=one, server=server, reply=reply))
     return tuple(found)
 
 

@@ -73,8 +73,9 @@ def _tell(found: Propagation, context: Context) -> None:
         context.warn(
             f"These name servers do not answer, so the CA may not get an answer either: {_few(map(str, found.dead))}."
         )
-    if found.lacking and not found.blocked:
-        some = [f"{one.server} for {one.expected.name}: {one.reply.describe()}" for one in found.lacking]
+    lacking = [one for one in found.lacking if one.expected.zone not in found.blocked]
+    if lacking:
+        some = [f"{one.server} for {one.expected.name}: {one.reply.describe()}" for one in lacking]
         context.warn(
             f"After {found.seconds:.0f} seconds some name servers still do not show the record: {_few(some)}. "
             "Going on all the same, for the CA may see it; --dns-propagation-timeout allows more time."
