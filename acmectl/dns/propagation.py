@@ -18,7 +18,8 @@ _WORKERS = 16
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between two rounds, then the last one again and again
 _DEAD_AFTER = 2  # rounds without any answer, as long as another server of the zone does answer
 _TIMEOUT = 3.0
-_GONE = (Outcome.SILENT, Outcome.UNREACHABLE)
+# What does not change while one waits: a server without the zone gets it in a day, if ever.
+_GONE = (Outcome.SILENT, Outcome.UNREACHABLE, Outcome.REFUSED, Outcome.LAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Lacking:
 class Propagation:
     """How the wait ended: nothing lacking means that every server has every value.
 
-    ``dead`` servers did not answer while others of their zone did; ``blocked`` zones had no server that answers. A
+    ``dead`` servers did not answer for their zone while others did; ``blocked`` zones had no server that answers. A
     server that this machine has no route to is in neither. ``seconds`` is how long it took.
     """
 

@@ -71,7 +71,8 @@ def _pause(context: Context, seconds: float) -> None:
 def _tell(found: Propagation, context: Context) -> None:
     if found.dead:
         context.warn(
-            f"These name servers do not answer, so the CA may not get an answer either: {_few(map(str, found.dead))}."
+            "These name servers do not answer for their zone, so the CA may not get an answer either: "
+            f"{_few(map(str, found.dead))}."
         )
     lacking = [one for one in found.lacking if one.expected.zone not in found.blocked]
     if lacking:

@@ -180,10 +180,15 @@ def test_when_the_time_is_over_it_goes_on_with_a_warning(dns_lab, program):
     nothing_is_left(dns_lab, program, "slow.test")
 
 
-def test_a_dead_secondary_is_reported_and_not_waited_for(dns_lab, program):
-    done = program.certonly("www.halfdead.test", options=options(dns_lab, program))
-    assert "do not answer, so the CA may not get an answer either: ns2.halfdead.test (127.0.0.99)" in done.err
-    nothing_is_left(dns_lab, program, "halfdead.test")
+@pytest.mark.parametrize(
+    ("zone", "server"),
+    [("halfdead.test", "ns2.halfdead.test (127.0.0.99)"), ("halflame.test", "ns1.knot.test (127.0.0.13)")],
+)
+def test_a_secondary_that_is_dead_or_lame_is_reported_and_not_waited_for(dns_lab, program, zone, server):
+    done = program.run("certonly", "-n", "--agree-tos", *options(dns_lab, program), "-d", f"www.{zone}")
+    done.ok()
+    assert f"do not answer for their zone, so the CA may not get an answer either: {server}." in done.err
+    nothing_is_left(dns_lab, program, zone)
 
 
 @pytest.mark.parametrize("zone", ["v6.test", "lost.test"])

@@ -17,6 +17,7 @@
 | slow.test | BIND, and a secondary that follows only on ``lab.push("slow.test")`` |
 | hidden.test | the secondary; its primary, BIND, is in no NS record |
 | halfdead.test | BIND, and an address where nothing is |
+| halflame.test | BIND, and Knot, which does not know it |
 | lost.test | BIND, and a host whose address cannot be looked up |
 | v6.test | BIND, and an IPv6 address without a route |
 | secret.test | BIND, which answers those who sign with acmectl-key |

@@ -23,7 +23,7 @@ ADDRESSES = (ROOT, PRIMARY, SECONDARY, SHUT, POWERDNS, KNOT, ACME_DNS, RESOLVER,
 API_KEY = "secretkey"
 ZONES = (
     *("example.test", "second.test", "slow.test", "halfdead.test", "lost.test", "hidden.test", "v6.test"),
-    *("secret.test", "shut.test"),
+    *("secret.test", "shut.test", "halflame.test"),
 )
 """On the BIND primary."""
 TRANSFERRED = ("example.test", "slow.test", "hidden.test")
@@ -62,6 +62,7 @@ ns1.example.test. IN A {PRIMARY}
 ns1.example.test. IN AAAA {PRIMARY6}
 ns2.example.test. IN A {SECONDARY}
 second.test. IN NS ns1.example.test.
+caa.test. IN NS ns1.example.test.
 secret.test. IN NS ns1.example.test.
 slow.test. IN NS ns1.example.test.
 slow.test. IN NS ns2.example.test.
@@ -69,6 +70,8 @@ hidden.test. IN NS ns2.example.test.
 halfdead.test. IN NS ns1.example.test.
 halfdead.test. IN NS ns2.halfdead.test.
 ns2.halfdead.test. IN A {DEAD}
+halflame.test. IN NS ns1.example.test.
+halflame.test. IN NS ns1.knot.test.
 lost.test. IN NS ns1.example.test.
 lost.test. IN NS ns1.dead.test.
 v6.test. IN NS ns1.example.test.
@@ -109,9 +112,31 @@ one IN CNAME two
 two IN CNAME chain.knot.test.
 loop IN CNAME _acme-challenge.loop.example.test.
 """,
+    "caa.test": f"""{_APEX}{_NS1}
+@ IN CAA 0 issue "other.example"
+* IN A 127.0.0.1
+ours IN A 127.0.0.1
+ours IN CAA 0 issue "else.example"
+ours IN CAA 0 issue "CA.example"
+ours IN CAA 0 iodef "mailto:security@caa.test"
+nobody IN A 127.0.0.1
+nobody IN CAA 0 issue ";"
+wild IN A 127.0.0.1
+wild IN CAA 0 issue "other.example"
+wild IN CAA 0 issuewild "ca.example"
+account IN A 127.0.0.1
+account IN CAA 0 issue "ca.example; accounturi=https://ca.example/Acct/1"
+method IN A 127.0.0.1
+method IN CAA 0 issue "ca.example; validationmethods=dns-01,x"
+critical IN A 127.0.0.1
+critical IN CAA 128 tbs "unknown"
+alias IN CNAME ours
+blank IN CNAME second.test.
+""",
     "slow.test": f"{_APEX}{_NS1}{_NS2}",
     "hidden.test": f"{_APEX}{_NS2}",
     "halfdead.test": f"{_APEX}{_NS1}@ IN NS ns2\nns2 IN A {DEAD}\n",
+    "halflame.test": f"{_APEX}{_NS1}@ IN NS ns1.knot.test.\n",
     "lost.test": f"{_APEX}{_NS1}@ IN NS ns1.dead.test.\n",
     "v6.test": f"{_APEX}{_NS1}@ IN NS ns1\nns1 IN AAAA 2001:db8::1\n",
     "secret.test": f"{_APEX}{_NS1}",
