@@ -45,7 +45,7 @@ class AccountRequest:
 
     ``key_path`` is the file of an account key that is not kept in the tree; it wins. ``not_key`` is a public key
     (SubjectPublicKeyInfo DER) that the account's must not be, because a certificate is for it. ``name`` is what a new
-    account is called here.
+    account is called here. ``eab_where_required``: ``eab`` is for one of several CAs, and not for those that need none.
     """
 
     server: str
@@ -58,6 +58,7 @@ class AccountRequest:
     eab: EabCredentials | None = None
     key_kind: str = "rsa2048"
     name: str | None = None
+    eab_where_required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +104,11 @@ class CertificateRequest:
 
     ``authenticator`` answers for all names that none of ``mixed`` fits; the first of those that fits counts.
 
+    ``servers`` are the directory URLs of several CAs in the order in which they are tried; empty for one alone.
+
     ``finalize`` is False for a dry run against a CA that would issue for real. ``params`` is what ``[renewalparams]``
     will hold; ``own`` what the section ``[acmectl]`` will. ``csr_key`` is the private key (PEM) of the CSR in ``own``,
-    where it was given now.
+    where it was given now. ``caa_resolvers`` help to look up CAA records (empty: the system's); None: nobody looks.
     """
 
     account: AccountRequest
@@ -129,10 +132,12 @@ class CertificateRequest:
     debug_challenges: bool = False
     dry_run: bool = False
     finalize: bool = True
+    servers: tuple[str, ...] = ()
     break_my_certs: bool = False
     run_deploy_hooks: bool = False
     check_endpoint: Endpoint | None = None
     csr_key: bytes | None = field(default=None, repr=False)
+    caa_resolvers: tuple[str, ...] | None = None
 
     @property
     def revalidates(self) -> bool:

@@ -11,6 +11,7 @@ from acmectl.acme.ari import ari_certificate_id
 from acmectl.acme.problem import Problem
 from acmectl.actions import ledger
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
+from acmectl.actions.caa import look_at_caa
 from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.csr_stored import private_part, stored_csr
 from acmectl.actions.journal import Draft, PendingJournal, forget_failed_order
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
 
     from acmectl.actions.accounts import OpenAccount
     from acmectl.actions.authenticators import Solvers
+    from acmectl.actions.caa import CaaLook
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
     from acmectl.identifiers import Identifier
-    from acmectl.issuance.request import OrderJournal
+    from acmectl.issuance.request import BeforeRespond, OrderJournal
     from acmectl.pki.chain import IssuedChain
     from acmectl.pki.keys import KeySpec
+    from acmectl.plugin.api import ChallengeTask
     from acmectl.storage.lineage import Lineage
     from acmectl.storage.pending import PendingRecord
 
@@ -101,13 +104,16 @@ def issue_version(
     solvers = make_authenticators(services, request)
     profile = choose_profile(services, account, request)
     identifiers = target.identifiers
+    caa = look_at_caa(services, account.client, identifiers, request)
     while True:
         solvers.check(identifiers)
         solvers.check_account(identifiers, thumbprint=account.client.key.thumbprint())
         attempt = replace(target, identifiers=identifiers)
         try:
-            made = _attempt(services, account, attempt, request, profile=profile, solvers=solvers)
+            made = _attempt(services, account, attempt, request, profile=profile, solvers=solvers, caa=caa)
         except (AuthorizationFailed, ServerProblem) as error:
+            if caa is not None:
+                caa.tell_of_failure()
             forget_failed_order(services, target.name, request)
             failed = _failed_identifiers(error)
             left = tuple(identifier for identifier in identifiers if identifier not in failed)
@@ -134,6 +140,7 @@ def _attempt(
     *,
     profile: str | None,
     solvers: Solvers,
+    caa: CaaLook | None,
 ) -> NewVersion:
     draft = _draft(services, account, target, request, profile)
     if draft.resume is not None and (saved := _adopt(services, target, request, draft, draft.resume)) is not None:
@@ -167,7 +174,7 @@ def _attempt(
         clock=services.clock,
         interrupts=services.interrupts,
         observe=services.observe,
-        before_respond=pause_for_debugging(services) if request.debug_challenges else None,
+        before_respond=_before_respond(services, request, caa),
     )
     if not chains:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
@@ -184,6 +191,19 @@ def _attempt(
     if request.dry_run:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
     return _keep(services, target, request, draft, issued)
+
+
+def _before_respond(services: Services, request: CertificateRequest, caa: CaaLook | None) -> BeforeRespond | None:
+    pause = pause_for_debugging(services) if request.debug_challenges else None
+    if caa is None:
+        return pause
+
+    def tell_and_pause(tasks: Sequence[ChallengeTask]) -> None:
+        caa.tell(tasks)
+        if pause is not None:
+            pause(tasks)
+
+    return tell_and_pause
 
 
 def _predecessor(account: OpenAccount, target: Target) -> str | None:

@@ -153,6 +153,7 @@ def certificate_request(
         break_my_certs=settings.flag("break_my_certs"),
         run_deploy_hooks=settings.flag("run_deploy_hooks"),
         check_endpoint=_endpoint(settings),
+        caa_resolvers=settings.items("dns_resolver") if settings.flag("caa_check") else None,
     )
 
 

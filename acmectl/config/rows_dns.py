@@ -74,6 +74,18 @@ ROWS = (
         certbot=False,
     ),
     OptionRow(
+        names=(),
+        off=("--no-caa-check",),
+        dest="caa_check",
+        kind="flag",
+        default=True,
+        help="do not look whether the CAA records of the names let the CA issue",
+        topics=("dns",),
+        verbs=_ISSUING,
+        own="caa_check",
+        certbot=False,
+    ),
+    OptionRow(
         names=("--dns-alias",),
         kind="list",
         metavar="NAME=RECORD",

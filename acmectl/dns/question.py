@@ -155,7 +155,8 @@ def _value(rdata: object, kind: str) -> str:
         return _text(rdata.target)  # type: ignore[attr-defined]
     if kind == "SOA":
         return _text(rdata.mname)  # type: ignore[attr-defined]
-    return str(rdata).lower()
+    # In CAA the case of an account's URL counts.
+    return str(rdata) if kind == "CAA" else str(rdata).lower()
 
 
 def _kind(rrset: dns.rrset.RRset) -> str:
