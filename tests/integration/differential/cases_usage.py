@@ -36,6 +36,7 @@ USAGE = (
     case("bad-key-type", "certonly -n {standalone} -d example.com --key-type dsa"),
     case("bad-curve", "certonly -n {standalone} -d example.com --elliptic-curve secp999"),
     case("bad-preferred-challenges", "certonly -n {standalone} -d example.com --preferred-challenges tls-sni-01"),
+    case("challenge-of-ours", Line(text="certificates --preferred-challenges tls-alpn-01", server=False)),
     case("bad-number", "certonly -n {standalone} -d example.com --rsa-key-size many"),
     case("bad-reason", "revoke -n --cert-name example.com --reason boredom", start="lineage"),
     case("bad-comment", "certonly -n {standalone} -d example.com --user-agent-comment (x)"),

@@ -55,6 +55,9 @@ WANTED: dict[str, tuple[Intended, ...]] = {
     "cli-ini-underscore": all_of(
         "ini-underscores", ("exit", "1", "2", "0"), ("streams", "1: out", "nothing", "something")
     ),
+    "challenge-of-ours": all_of(
+        "more-challenges", ("exit", "1", "2", "0"), ("streams", "1: out", "nothing", "something")
+    ),
     "strict-permissions": all_of(
         "strict-reading", ("exit", "1", "1", "0"), ("streams", "1: out", "nothing", "something"), *LISTED
     ),
