@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,9 @@ from tests.integration.servers.static import static_server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = (CHECKOUT / "README.md").read_text()
-AUTHENTICATORS = {"webroot", "standalone", "manual"}
+POINTS = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["entry-points"]
+AUTHENTICATORS = set(POINTS["acmectl.authenticators.v1"])
+MODULES = {value.partition(":")[0].partition(".")[2] for group in POINTS.values() for value in group.values()}
 
 # Taken before the fixtures clean it: fetching packages needs the proxies and the trust of this machine.
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -94,7 +97,7 @@ def test_the_install_line_gives_a_program_that_tells_its_version(installed: Path
     assert version[1] in run([str(installed / "acmectl"), "--version"], environ, tmp_path)
 
 
-def test_the_installed_package_runs_as_a_module_and_names_three_authenticators(
+def test_the_installed_package_runs_as_a_module_and_names_its_authenticators(
     installed: Path, installer: dict[str, str], tmp_path: Path
 ) -> None:
     python = str(Path(installer["PIPX_HOME"]) / "venvs" / "acmectl" / "bin" / "python")
@@ -164,7 +167,7 @@ def test_the_wheel_holds_both_packages_with_their_types_and_nothing_else(built: 
     wheel, _ = built
     assert {name.split("/")[0] for name in wheel if ".dist-info/" not in name} == {"acmectl", "acmectl_plugins"}
     assert {"acmectl/py.typed", "acmectl_plugins/py.typed"} <= wheel
-    assert {f"acmectl_plugins/{name}.py" for name in AUTHENTICATORS} <= wheel
+    assert {f"acmectl_plugins/{name}.py" for name in MODULES} <= wheel
     assert any(name.endswith("/LICENSE") for name in wheel)
 
 
