@@ -47,7 +47,10 @@ def secret(key: str) -> str:
     return base64.b64encode(hashlib.sha256(key.encode()).digest()).decode()
 
 
-_OPTIONS = "dnssec-validation no; session-keyfile none; pid-file none; allow-query { any; };"
+_OPTIONS = (
+    "dnssec-validation no; session-keyfile none; pid-file none; allow-query { any; }; "
+    "tcp-clients 2000; tcp-listen-queue 500;"  # Pebble asks for a hundred names three times at once, over TCP
+)
 _CONTROL_KEY = f'key "rndc-key" {{ algorithm hmac-sha256; secret "{secret("rndc-key")}"; }};\n'
 RNDC = f'{_CONTROL_KEY} options {{ default-key "rndc-key"; }};\n'
 
