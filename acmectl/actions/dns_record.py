@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import show
 from acmectl.errors import ConfigError, NameServerError
+from acmectl.plugin.files import read_private
 from acmectl.plugin.persist import Owner, PersistRecord, record_name, why_not
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from acmectl.actions.requests import AccountRequest
     from acmectl.actions.services import Services
@@ -29,6 +32,7 @@ class DnsRecordRequest:
     """``until`` (aware UTC) ends the validation record; ``methods`` are those that the CAA record allows.
 
     ``issuer`` is the CA's name where its directory does not say it. ``check`` has the name servers asked.
+    ``acme_dns_accounts`` is the file of the accounts at acme-dns, whose names challenges are to be led to.
     """
 
     account: AccountRequest
@@ -37,6 +41,7 @@ class DnsRecordRequest:
     methods: tuple[str, ...] = ("dns-persist-01",)
     issuer: str | None = None
     check: bool = False
+    acme_dns_accounts: Path | None = None
     dns: DnsSettings
 
 
@@ -101,10 +106,13 @@ def dns_records(services: Services, request: DnsRecordRequest) -> DnsRecords:
     prefix = meta.account_hash_prefix if meta.issuer_domain_names else None
     owner = Owner(account_url=info.url, thumbprint=info.thumbprint, hash_prefix=prefix)
     records: list[ZoneRecord] = []
+    led = _led_names(request.acme_dns_accounts)
     for name in dict.fromkeys(identifier.base for identifier in request.identifiers):
         wildcard = any(one.is_wildcard and one.base == name for one in request.identifiers)
         plain = any(not one.is_wildcard and one.base == name for one in request.identifiers)
         records.append(_validation(services, request, owner, name, issuer=issuer, wildcard=wildcard))
+        if name in led:
+            records.append(_alias(services, request, name, led[name]))
         records += _caa(services, request, info.url, name, issuer=issuer, plain=plain, wildcard=wildcard)
     return DnsRecords(
         server=info.server, account_url=info.url, draft=1 if prefix is None else 2, records=tuple(records)
@@ -123,6 +131,36 @@ def _validation(
 
     checked = _look(services, request, place, "TXT", reason)
     return ZoneRecord(name=place, type="TXT", value=_quoted(record.text()), checked=checked)
+
+
+def _led_names(path: Path | None) -> dict[str, str]:
+    """Where acme-dns answers for the challenges of names, by name. Raises: ConfigError, PluginError."""
+    if path is None:
+        return {}
+    data = read_private(path, "The file of acme-dns accounts")
+    try:
+        content = json.loads(data) if data is not None else {}
+        found = {str(name).lower(): str(one["fulldomain"]).lower().rstrip(".") for name, one in content.items()}
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise ConfigError(f"The file of acme-dns accounts {path} is damaged.") from None
+    return {name: target for name, target in found.items() if target.isascii() and target.isprintable()}
+
+
+def _alias(services: Services, request: DnsRecordRequest, name: str, target: str) -> ZoneRecord:
+    """The CNAME that leads the challenge of ``name`` to acme-dns."""
+    place = f"_acme-challenge.{name}"
+    checked: tuple[Checked, ...] = ()
+    if request.check:
+        from acmectl.plugin.dns_lookup import alias_of
+
+        problem: str | None
+        try:
+            found = alias_of(place, request.dns, services.interrupts)
+            problem = None if found == target else f"it leads to {found}" if found else "there is no CNAME"
+        except NameServerError as error:
+            problem = error.message.rstrip(".")
+        checked = (Checked(server="DNS", problem=problem),)
+    return ZoneRecord(name=place, type="CNAME", value=f"{target}.", checked=checked)
 
 
 def _caa(

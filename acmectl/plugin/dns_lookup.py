@@ -58,6 +58,14 @@ def look_at(name: str, kind: str, settings: DnsSettings, interrupts: Interrupts)
     return Looked(name=place.name, zone=place.zone, answers=tuple(replies))
 
 
+def alias_of(name: str, settings: DnsSettings, interrupts: Interrupts) -> str | None:
+    """Where the CNAME of ``name`` leads, at its end; None when there is none. Raises: NameServerError, Interrupted."""
+    finder = ZoneFinder(Resolver([parse_server(text) for text in settings.resolvers]))
+    with interrupts.interruptible():
+        place = finder.locate(name)
+    return place.name if place.name != name else None
+
+
 def _said(server: Server, reply: Reply) -> Said:
     if reply.outcome in (Outcome.FOUND, Outcome.NO_DATA, Outcome.NO_NAME):
         return Said(server=str(server), values=reply.values)

@@ -107,3 +107,20 @@ def test_dns_account_01_has_a_name_of_its_own_for_each_account(
     assert acmectl.names(NAME) == [NAME]
     assert "dns-account-01" in done.out + done.err + acmectl.log()
     assert not [name for name, _ in dns_lab.all_txt("example.test") if NAME in name]
+
+
+def test_the_cname_to_acme_dns_is_printed_and_looked_for(acmectl: Acmectl, tmp_path: Path) -> None:
+    accounts = tmp_path / "acme-dns.json"
+    accounts.write_text(
+        '{"stays.example.test": {"fulldomain": "a1b2.auth.acme-dns.test"}, "x.test": {"fulldomain": "y"}}'
+    )
+    accounts.chmod(0o600)
+    option = ("--dns-acme-dns-storage", str(accounts))
+    lines = printed(acmectl, NAME, options=option)
+    assert f"_acme-challenge.{NAME}. 3600 IN CNAME a1b2.auth.acme-dns.test." in lines
+    failed = acmectl.run("dns-record", "-d", NAME, "--check", *option).failed()
+    assert f"CNAME _acme-challenge.{NAME}: there is no CNAME" in failed.err
+    accounts.write_text("[]")
+    assert "is damaged" in acmectl.run("dns-record", "-d", NAME, *option).failed().err
+    accounts.chmod(0o644)
+    assert "chmod 600" in acmectl.run("dns-record", "-d", NAME, *option).failed().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.dns_record import DnsRecordRequest, dns_records
@@ -29,6 +30,7 @@ def run(app: App) -> ExitCode:
         methods=settings.items("validation_methods") or ("dns-persist-01",),
         issuer=settings.text("issuer"),
         check=settings.flag("check"),
+        acme_dns_accounts=_accounts(settings),
         dns=dns_settings_of(settings),
     )
     found = dns_records(build_services(app, writes=False), request)
@@ -41,6 +43,12 @@ def run(app: App) -> ExitCode:
             if one.problem is not None:
                 app.console.error(f"{one.server}: {record.type} {record.name}: {one.problem}")
     return ExitCode.OK if all(record.is_fine for record in found.records) else ExitCode.FAILED
+
+
+def _accounts(settings: Settings) -> Path | None:
+    # The option belongs to the plugin dns-acme-dns; it is known only where the command line has it.
+    value = settings.values.get("dns_acme_dns_storage")
+    return Path(value) if isinstance(value, str) and value else None
 
 
 def _until(settings: Settings, now: datetime) -> datetime | None:
