@@ -180,7 +180,8 @@ def _new_account(services: Services, request: AccountRequest, key: AccountKey | 
     """Register ``key`` (None: a new one) once everything that the CA asks for is there."""
     meta = services.network.client(request.server).directory().meta
     _check_binding(request, meta)
-    eab = _binding(services, request.eab) if request.eab is not None else None
+    wanted = meta.external_account_required or not request.eab_where_required
+    eab = _binding(services, request.eab) if request.eab is not None and wanted else None
     agree(services, request, meta)
     email = _email(services, request)
     client = services.network.client(request.server, key or AccountKey.generate(request.key_kind))

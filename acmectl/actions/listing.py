@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.csr_stored import KEY as CSR
+from acmectl.actions.detours import SERVERS
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.errors import AcmectlError, ConfigError
@@ -31,6 +32,7 @@ class ListedCertificate:
 
     ``owed`` are deploy hooks that have not succeeded yet; ``pinned`` the version that a rollback keeps live.
     ``key_elsewhere``: it is made from a stored CSR, and ``path_of("privkey")`` holds that instead of a key.
+    ``server`` has issued it; ``servers`` may, if they are several.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ListedCertificate:
     owed: tuple[str, ...] = ()
     pinned: int | None = None
     key_elsewhere: bool = False
+    servers: tuple[str, ...] = ()
 
     @property
     def live_dir(self) -> Path:
@@ -143,5 +146,10 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         flags=tuple(flags),
         owed=debt.hooks if debt is not None else (),
         pinned=lineage.pinned,
+        servers=_texts(lineage.conf.own.get(SERVERS)),
         key_elsewhere=CSR in lineage.conf.own and b"PRIVATE KEY-----" not in files.privkey,
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()

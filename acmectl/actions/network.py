@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from acmectl.interrupts import Interrupts
     from acmectl.storage.trust import RememberedTrust
 
+_HASTY = (5.0, 10.0)  # seconds to connect to a CA and to wait for its answer, where there is another one to ask
+
 
 class Network:
     """Makes clients that share transports. ``ca_bundle`` (PEM file) beats the one remembered for a CA."""
@@ -54,12 +56,35 @@ class Network:
                 self._clients[server] = client
         return client if key is None else client.with_account(key, account_url)
 
-    def _transport(self, server: str) -> BudgetedTransport:
-        from acmectl.acme.budget import BudgetedTransport
-        from acmectl.acme.transport import HttpsTransport, choose_trust
+    def look(self, server: str) -> None:
+        """See that the CA whose directory URL is ``server`` answers, with little patience.
+
+        Raises: TransportError, ServerProblem, ProtocolViolation, ConfigError, Interrupted.
+        """
+        from acmectl.acme.client import AcmeClient
+        from acmectl.acme.retry import RetryPolicy
+        from acmectl.acme.transport import HttpsTransport
+
+        hasty = HttpsTransport(
+            verify=self._verify(server),
+            user_agent=self._user_agent,
+            clock=self._clock,
+            interrupts=self._interrupts,
+            timeout=_HASTY,
+        )
+        AcmeClient(hasty, server, clock=self._clock, policy=RetryPolicy(deadline=_HASTY[1])).directory()
+
+    def _verify(self, server: str) -> str | bool:
+        from acmectl.acme.transport import choose_trust
 
         bundle = self._ca_bundle or self._trust.get(server)
-        verify = choose_trust(None if bundle is None else str(bundle), self._environ, no_verify=self._no_verify)
+        return choose_trust(None if bundle is None else str(bundle), self._environ, no_verify=self._no_verify)
+
+    def _transport(self, server: str) -> BudgetedTransport:
+        from acmectl.acme.budget import BudgetedTransport
+        from acmectl.acme.transport import HttpsTransport
+
+        verify = self._verify(server)
         transport = self._transports.get(verify)
         if transport is None:
             plain = HttpsTransport(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from acmectl.actions import ledger as deploy_ledger
@@ -11,6 +12,7 @@ from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators
 from acmectl.actions.csr_stored import key_is_elsewhere, refuse_other_names
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
+from acmectl.actions.detours import Detours
 from acmectl.actions.due import parse_before_expiry, renewal_due
 from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from acmectl.actions.accounts import OpenAccount
     from acmectl.actions.requests import CertificateRequest, Complete
     from acmectl.actions.services import Services
     from acmectl.actions.version import NewVersion
@@ -53,7 +56,7 @@ class Obtained:
     """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail, though the certificate is kept.
 
     ``owed`` are deploy hooks of an earlier run that have not succeeded yet. ``key_elsewhere``: the certificate is made
-    from a CSR whose private key is not here.
+    from a CSR whose private key is not here. ``servers``: the CAs that may issue it, if they are several.
     """
 
     outcome: Outcome
@@ -71,6 +74,7 @@ class Obtained:
     hook_failures: tuple[HookFailed, ...] = ()
     owed: tuple[str, ...] = ()
     key_elsewhere: bool = False
+    servers: tuple[str, ...] = ()
 
 
 def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
@@ -105,16 +109,19 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
     refuse_certbots_plugin(services, target.existing, target.identifiers, request)
     # What has a port or a person to itself is checked after the pre hooks, which may have to make room for it.
     make_authenticators(services, request).check(target.identifiers, shared_only=True)
-    account = open_account(services, request.account)
-    request = with_account(request, account.stored.id)
     session = HookSession(services.hooks, services.layout.hooks_dir)
     failures: list[HookFailed] = []
     made: NewVersion | None = None
+
+    def issue_at(at: CertificateRequest, account: OpenAccount) -> tuple[CertificateRequest, OpenAccount, NewVersion]:
+        at = with_account(at, account.stored.id)
+        session.before(at.hooks)
+        announce(services, target, at)
+        owed = owed_steps(session.deploy_commands(at.hooks), at.check_endpoint)
+        return at, account, issue_version(services, account, target, at, deploy_hooks=owed)
+
     try:
-        session.before(request.hooks)
-        announce(services, target, request)
-        owed = owed_steps(session.deploy_commands(request.hooks), request.check_endpoint)
-        made = issue_version(services, account, target, request, deploy_hooks=owed)
+        request, account, made = Detours(services).go(request, partial(open_account, services), issue_at)
         deploy_failures, _owed = deploy(services, session, made, request, target)
         failures += deploy_failures
     finally:
@@ -143,6 +150,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
         unattended_renewal=can_renew_unattended(request),
         finalized=request.finalize,
         hook_failures=tuple(failures),
+        servers=request.servers,
         key_elsewhere=live is not None and key_is_elsewhere(services.lineages.get(made.name)),
     )
 

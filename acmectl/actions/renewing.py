@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from acmectl.actions.backoff import Backoff
+from acmectl.actions.detours import Detours
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.outcomes import Ending, LineageResult
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from acmectl.actions.requests import AccountRequest, CertificateRequest
     from acmectl.actions.scan import Snapshot
     from acmectl.actions.services import Services
+    from acmectl.actions.version import NewVersion
     from acmectl.identifiers import Identifier
     from acmectl.storage.renewal_conf import RenewalConf
 
@@ -50,6 +52,7 @@ class Renewer:
         self._services = services
         self._complete = complete
         self._keep_notes = keep_notes
+        self._detours = Detours(services)
         self._session = HookSession(services.hooks, services.layout.hooks_dir)
         self._accounts: dict[tuple[str, str | None, Path | None], OpenAccount] = {}
         self._accounts_lock = threading.Lock()
@@ -99,14 +102,19 @@ class Renewer:
             refuse_certbots_plugin(services, lineage, identifiers, request)
             refuse_lost_webroots(services, lineage, identifiers, request)
             exclusive = self._exclusive_ones(request)
-            account = self._account(request.account)
-            request = with_account(request, account.stored.id)
-            self.attempted = True
-            with self._alone(exclusive):
-                self._session.before(request.hooks)
-                announce(services, target, request)
-                steps = owed_steps(self._session.deploy_commands(request.hooks), request.check_endpoint)
-                made = issue_version(services, account, target, request, deploy_hooks=steps)
+
+            def issue_at(
+                at: CertificateRequest, account: OpenAccount
+            ) -> tuple[CertificateRequest, OpenAccount, NewVersion]:
+                at = with_account(at, account.stored.id)
+                self.attempted = True
+                with self._alone(exclusive):
+                    self._session.before(at.hooks)
+                    announce(services, target, at)
+                    steps = owed_steps(self._session.deploy_commands(at.hooks), at.check_endpoint)
+                    return at, account, issue_version(services, account, target, at, deploy_hooks=steps)
+
+            request, account, made = self._detours.go(request, self._account, issue_at)
         finally:
             renewed = made.identifiers if made is not None else ()
             self._renewed.extend(renewed)

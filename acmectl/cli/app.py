@@ -177,7 +177,8 @@ def _start_log(app: App, verb: group.Verb) -> None:
         value = settings.value(row.destination) if row.secret else None
         if isinstance(value, str):
             app.log.redaction.add(value)
-    app.log.redaction.add_url(settings.required_text("server"))
+    for url in (settings.required_text("server"), *settings.items("servers")):
+        app.log.redaction.add_url(url)
     if verb.reads_only and not settings.verbosity:
         return
     if settings.keeps_nothing and not settings.is_set("logs_dir"):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from acmectl.storage.renewal_conf import RenewalConf
 
 # Nobody wonders what became of these: the CA and its account are announced, the directories are those of the run.
-_UNSAID = ("server", "account", "key_type", "config_dir", "work_dir", "logs_dir", "webroot_map")
+_UNSAID = ("server", "servers", "account", "key_type", "config_dir", "work_dir", "logs_dir", "webroot_map")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from acmectl.cli import argv as command_line
 from acmectl.cli import group, plugin_options
 from acmectl.config import conflicts, key_types, selection, sources
 from acmectl.config.directories import directories_here
+from acmectl.config.servers import read_servers
 from acmectl.config.settings import Given, Settings, Source
 from acmectl.config.values import BadValueError, convert, nearest, shown
 from acmectl.errors import UsageError
@@ -141,11 +142,8 @@ def settings_of(parsed: Parsed) -> Settings:
         if o.row.deprecated is not None
     ]
     values, found, origins = _resolve(table, parsed.line.occurrences, files)
-    server = values["server"]
-    if isinstance(server, str) and "://" not in server:
-        from acmectl.config.catalogue import directory_url
-
-        values["server"] = directory_url(server, origins["server"])
+    if "server" in found:
+        _take_servers(parsed.line, values, found, origins)
     value = values["config_dir"]
     directories = directories.beside(value if isinstance(value, str) else None)
     for dest, path in (
@@ -174,6 +172,20 @@ def settings_of(parsed: Parsed) -> Settings:
     settings = key_types.with_key_type(selection.with_selection(settings))
     conflicts.check(settings)
     return settings
+
+
+def _take_servers(
+    line: CommandLine, values: dict[str, Value], found: dict[str, Source], origins: dict[str, str]
+) -> None:
+    """``server`` becomes the first CA of those that were given, ``servers`` all of them if they are several.
+
+    Raises: UsageError, ConfigError.
+    """
+    texts = line.texts("server") if found["server"] is Source.FLAG else [str(values["server"])]
+    servers = read_servers(texts, origins["server"])
+    values["server"] = servers[0]
+    values["servers"] = servers if len(servers) > 1 else ()
+    found["servers"], origins["servers"] = found["server"], origins["server"]
 
 
 def _files(

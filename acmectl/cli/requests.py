@@ -120,6 +120,9 @@ def certificate_request(
     ca = ca_of(settings)
     params = _params(app, settings, conf, selection, ca.server)
     own = {**(conf.own if conf is not None else {}), **own_values(app.settings, selection, webroots)}
+    servers = () if settings.flag("staging") else settings.items("servers")
+    if not servers:
+        own = {key: value for key, value in own.items() if key not in ("servers", "server_pauses")}
     _keep_challenges(settings.items("preferred_challenges"), params, own)
     return CertificateRequest(
         account=account_of(app, settings),
@@ -150,6 +153,7 @@ def certificate_request(
         debug_challenges=settings.flag("debug_challenges"),
         dry_run=settings.flag("dry_run"),
         finalize=ca.finalize,
+        servers=servers,
         break_my_certs=settings.flag("break_my_certs"),
         run_deploy_hooks=settings.flag("run_deploy_hooks"),
         check_endpoint=_endpoint(settings),

@@ -258,10 +258,22 @@ ROWS = (
         names=("--server",),
         metavar="CA",
         default=LETS_ENCRYPT,
-        help="the CA: directory URL, or a short name that acmectl ca lists",
+        help="the CA: directory URL, or a short name that acmectl ca lists; given several times, the next is tried "
+        "when one is out of order (in files: with commas)",
         topics=("general",),
         verbs=_CA,
         stored="server",
+    ),
+    OptionRow(
+        names=("--servers",),
+        kind="list",
+        help="what --server becomes when it is given several times; not for the command line",
+        topics=("general",),
+        verbs=(),
+        own="servers",
+        hidden=True,
+        certbot=False,
+        in_files=False,
     ),
     OptionRow(
         names=("--ca-bundle",),

@@ -68,6 +68,8 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
         f"    Certificate Path: {certificate.path_of('fullchain')}",
         f"    Private Key Path: {_KEY_ELSEWHERE if certificate.key_elsewhere else certificate.path_of('privkey')}",
     ]
+    if len(certificate.servers) > 1:
+        lines.append(f"    Issued By: {certificate.server} (one of {len(certificate.servers)} CAs)")
     if certificate.pinned is not None:
         lines.append(f"    Pinned Version: {certificate.pinned}")
     if certificate.owed:
@@ -100,6 +102,7 @@ def as_json(found: Listing, now: datetime) -> dict[str, object]:
                 "status": status(one, now),
                 "flags": list(one.flags),
                 "server": one.server,
+                "servers": list(one.servers),
                 "authenticator": one.authenticator,
                 "version": one.version,
                 "pinned": one.pinned,

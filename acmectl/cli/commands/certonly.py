@@ -91,6 +91,8 @@ def _saved(done: Obtained) -> str:
             lines.append("Its key is kept elsewhere; the CSR is stored and used for renewals.")
         else:
             lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")
+    if len(done.servers) > 1:
+        lines.append(f"It was issued by the CA at {done.server}")
     if done.not_after is not None:
         lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
     if done.key_elsewhere:
@@ -138,6 +140,7 @@ def as_json(done: Obtained) -> dict[str, object]:
         "identifiers": [{"type": str(i.type), "value": i.value} for i in done.identifiers],
         "dropped": [{"type": str(i.type), "value": i.value} for i in done.dropped],
         "server": done.server,
+        "servers": list(done.servers),
         "authenticator": done.authenticator,
         "version": done.version,
         "serial": f"{done.serial:x}" if done.serial is not None else None,

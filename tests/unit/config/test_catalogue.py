@@ -38,6 +38,20 @@ def test_so_it_does_in_a_file_and_in_the_environment(home, monkeypatch):
     assert settings("certonly").text("server") == GOOGLE_TEST
 
 
+def test_several_are_kept_in_their_order_and_each_once(home, monkeypatch):
+    (home / "cli.ini").write_text("server = zerossl, google\n")
+    assert settings("certonly").items("servers")[1] == GOOGLE
+    monkeypatch.setenv("ACMECTL_SERVER", "google,https://ca.example/dir")
+    assert settings("certonly").items("servers") == (GOOGLE, "https://ca.example/dir")
+    given = settings("certonly", "--server", "google-test", "--server", "google,google-test")
+    assert given.items("servers") == (GOOGLE_TEST, GOOGLE)
+    assert given.text("server") == GOOGLE_TEST
+    assert given.own_stored()["servers"] == (GOOGLE_TEST, GOOGLE)
+    alone = settings("certonly", "--server", "google", "--server", "google")
+    assert (alone.items("servers"), alone.text("server")) == ((), GOOGLE)
+    assert alone.is_set("servers")
+
+
 def test_staging_by_short_name_and_by_flag_agree():
     given = settings("certonly", "--server", "letsencrypt-staging", "--staging")
     assert ca_of(given).server == STAGING
@@ -46,8 +60,8 @@ def test_staging_by_short_name_and_by_flag_agree():
 def test_a_name_that_is_not_known_is_told_with_the_nearest_and_where_it_stands(home):
     with pytest.raises(UsageError, match=r"--server: 'letsencrpyt' is neither .* mean letsencrypt"):
         settings("certonly", "--server", "letsencrpyt")
-    with pytest.raises(UsageError, match="neither"):
-        settings("certonly", "--server", "")
+    with pytest.raises(UsageError, match="--server: the CA is missing"):
+        settings("certonly", "--server", " , ")
     (home / "cli.ini").write_text("email = a@a.example\nserver = qqqqqqq\n")
     with pytest.raises(UsageError, match=r"cli\.ini line 2: 'qqqqqqq' is neither [^(]*$"):
         settings("certonly")
