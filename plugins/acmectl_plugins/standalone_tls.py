@@ -5,6 +5,7 @@ OpenSSL is fed from memory, so that nothing leaves before it is known that the c
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,8 @@ class _Handshake(Talk):
         else:
             if self._agreed:
                 self._server.asked.add((self._tls.get_servername() or b"").decode("latin-1").lower())
-                self._tls.shutdown()
+                with contextlib.suppress(SSL.Error):  # what came after the handshake does not matter
+                    self._tls.shutdown()
             self.closing = True
         self._send()
         return False

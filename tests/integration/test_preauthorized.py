@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -60,3 +61,18 @@ def test_an_order_that_is_ready_asks_nothing_of_any_authenticator(reusing, known
     known.certonly("known.example", options=(*options, "--force-renewal"))
     assert known.version("known.example") == 2
     assert not hook.exists()
+
+
+def test_a_csr_needs_no_authenticator_either_and_a_trial_with_it_gives_up_nothing(reusing, known):
+    key, request = known.folder / "key.pem", known.folder / "request.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(request)),
+            *("-subj", "/", "-addext", "subjectAltName=DNS:known.example"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    for more in (("--dry-run",), ()):
+        known.run("certonly", "-n", "--csr", str(request), "--preauthorized", *more).ok()
+    assert (known.cwd / "0000_cert.pem").exists()
