@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from acmectl.actions.services import Services
     from acmectl.dns.caa import CaaFinder, CaaSet
     from acmectl.identifiers import Identifier
+    from acmectl.issuance.request import BeforeRespond
     from acmectl.plugin.api import ChallengeTask
 
 PATIENCE = 1.5  # seconds, from the beginning, that an order waits at most
@@ -155,3 +156,16 @@ def look_at_caa(
     if request.caa_resolvers is None or not names or not client.directory().meta.caa_identities:
         return None
     return CaaLook(services, client, names, request.caa_resolvers)
+
+
+def told_before(caa: CaaLook | None, step: BeforeRespond | None) -> BeforeRespond | None:
+    """``step``, and what ``caa`` has to say before it."""
+    if caa is None:
+        return step
+
+    def tell(tasks: Sequence[ChallengeTask]) -> None:
+        caa.tell(tasks)
+        if step is not None:
+            step(tasks)
+
+    return tell

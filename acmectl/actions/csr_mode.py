@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
+from acmectl.actions.caa import look_at_caa, told_before
 from acmectl.actions.settle import settle_all
 from acmectl.actions.version import checked_chain, choose_profile
 from acmectl.errors import ConfigError, UsageError
@@ -125,7 +126,10 @@ def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places:
         clock=services.clock,
         interrupts=services.interrupts,
         observe=services.observe,
-        before_respond=pause_for_debugging(services) if wanted.debug_challenges else None,
+        before_respond=told_before(
+            look_at_caa(services, account.client, csr.identifiers, wanted),
+            pause_for_debugging(services) if wanted.debug_challenges else None,
+        ),
     )
     if not chains:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError
+from acmectl.errors import (
+    AcmectlError,
+    AuthorizationFailed,
+    ConfigError,
+    HookFailed,
+    PluginError,
+    ProtocolViolation,
+    ServerProblem,
+)
 from acmectl.pki.summary import summary
 from acmectl.storage.pending import PendingOrder, PendingRecord
 
@@ -14,6 +22,12 @@ if TYPE_CHECKING:
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
     from acmectl.identifiers import Identifier
+
+TO_BE_CHANGED = (ConfigError, PluginError, ProtocolViolation, HookFailed)
+"""Somebody has to change something first, so there is no use in coming back to the very order."""
+
+LEADS_NOWHERE = (AuthorizationFailed, ServerProblem, *TO_BE_CHANGED)
+"""Failures after which an order that was not finalized is forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +82,11 @@ class PendingJournal:
         self.ordered(order_url)
         if self._record is not None and not self._record.order.finalized:
             self._record = self._services.pending.mark_finalized(self._name, self._record)
+
+    def keeps(self, error: AcmectlError) -> bool:
+        """False when ``forget_failed_order`` follows and finds an order that it forgets."""
+        finalized = self._record is not None and self._record.order.finalized
+        return finalized or not isinstance(error, LEADS_NOWHERE)
 
 
 def in_flight(services: Services) -> frozenset[str]:

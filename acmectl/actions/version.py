@@ -11,16 +11,14 @@ from acmectl.acme.ari import ari_certificate_id
 from acmectl.acme.problem import Problem
 from acmectl.actions import ledger
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
-from acmectl.actions.caa import look_at_caa
+from acmectl.actions.caa import look_at_caa, told_before
 from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.csr_stored import private_part, stored_csr
-from acmectl.actions.journal import Draft, PendingJournal, forget_failed_order
+from acmectl.actions.journal import TO_BE_CHANGED, Draft, PendingJournal, forget_failed_order
 from acmectl.actions.ledger import Owed
 from acmectl.errors import (
     AuthorizationFailed,
     ConfigError,
-    HookFailed,
-    PluginError,
     ProtocolViolation,
     ServerProblem,
 )
@@ -45,10 +43,9 @@ if TYPE_CHECKING:
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
     from acmectl.identifiers import Identifier
-    from acmectl.issuance.request import BeforeRespond, OrderJournal
+    from acmectl.issuance.request import OrderJournal
     from acmectl.pki.chain import IssuedChain
     from acmectl.pki.keys import KeySpec
-    from acmectl.plugin.api import ChallengeTask
     from acmectl.storage.lineage import Lineage
     from acmectl.storage.pending import PendingRecord
 
@@ -125,8 +122,7 @@ def issue_version(
             services.observe(Notice(text=f"Going on without {gone}: {error.message}", level="warning"))
             identifiers = left
             continue
-        except (ConfigError, PluginError, ProtocolViolation, HookFailed):
-            # Somebody has to change something first, so there is no use in coming back to this very order.
+        except TO_BE_CHANGED:
             forget_failed_order(services, target.name, request)
             raise
         return replace(made, dropped=tuple(i for i in target.identifiers if i not in identifiers))
@@ -174,7 +170,7 @@ def _attempt(
         clock=services.clock,
         interrupts=services.interrupts,
         observe=services.observe,
-        before_respond=_before_respond(services, request, caa),
+        before_respond=told_before(caa, pause_for_debugging(services) if request.debug_challenges else None),
     )
     if not chains:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
@@ -191,19 +187,6 @@ def _attempt(
     if request.dry_run:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
     return _keep(services, target, request, draft, issued)
-
-
-def _before_respond(services: Services, request: CertificateRequest, caa: CaaLook | None) -> BeforeRespond | None:
-    pause = pause_for_debugging(services) if request.debug_challenges else None
-    if caa is None:
-        return pause
-
-    def tell_and_pause(tasks: Sequence[ChallengeTask]) -> None:
-        caa.tell(tasks)
-        if pause is not None:
-            pause(tasks)
-
-    return tell_and_pause
 
 
 def _predecessor(account: OpenAccount, target: Target) -> str | None:

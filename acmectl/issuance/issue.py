@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from acmectl.acme.problem import ProblemType
 from acmectl.acme.retry import RetryPolicy, poll
 from acmectl.acme.status import AuthorizationStatus, OrderStatus
-from acmectl.errors import ProtocolViolation, RateLimited, ServerProblem
+from acmectl.errors import AcmectlError, ProtocolViolation, RateLimited, ServerProblem
 from acmectl.events import Notice, OrderPlaced, Waiting
 from acmectl.issuance.authorize import Authorizer, order_refused
+from acmectl.issuance.giving_up import give_up
 from acmectl.issuance.request import CaTime
 from acmectl.workers import first_error, run_each
 
@@ -57,13 +58,18 @@ def issue(
     )
     order = _resumed(client, request, ca_time, observe) or _placed(client, request, ca_time, observe)
     journal.ordered(order.url)
-    if policy.revalidate or order.status is OrderStatus.PENDING:
-        authorizations = authorizer.read(order)
-        if policy.revalidate and _deactivate_valid(client, authorizations, policy, ca_time, interrupts):
-            order = _placed(client, request, ca_time, observe)
+    try:
+        if policy.revalidate or order.status is OrderStatus.PENDING:
             authorizations = authorizer.read(order)
-        if order.status is OrderStatus.PENDING:
-            order = authorizer.authorize(order, authorizations)
+            if policy.revalidate and _deactivate_valid(client, authorizations, policy, ca_time, interrupts):
+                order = _placed(client, request, ca_time, observe)
+                authorizations = authorizer.read(order)
+            if order.status is OrderStatus.PENDING:
+                order = authorizer.authorize(order, authorizations)
+    except AcmectlError as error:
+        if not journal.keeps(error):
+            give_up(client, order, error, workers=policy.workers, interrupts=interrupts)
+        raise
     if not policy.finalize:
         return ()
     order = _finalized(client, order, request.csr_der, ca_time=ca_time, journal=journal, clock=clock, observe=observe)

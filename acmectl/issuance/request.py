@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from acmectl.clock import Clock
+    from acmectl.errors import AcmectlError
     from acmectl.identifiers import Identifier
     from acmectl.plugin.api import Authenticator, ChallengeTask
 
@@ -70,6 +71,10 @@ class OrderJournal(Protocol):
         """The order is about to be finalized: from here on a certificate may exist."""
         ...
 
+    def keeps(self, error: AcmectlError) -> bool:
+        """Whether a later run goes on with this order although ``error`` has ended this one."""
+        ...
+
 
 class NoJournal:
     """For a dry run: nothing is kept."""
@@ -79,6 +84,10 @@ class NoJournal:
 
     def finalizing(self, order_url: str) -> None:
         """Keep nothing."""
+
+    def keeps(self, error: AcmectlError) -> bool:  # noqa: ARG002 - the same whatever it was
+        """False: nobody knows of the order afterwards."""
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
