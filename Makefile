@@ -2,6 +2,8 @@
 
 PY := .venv/bin/python
 ARGS ?=
+# Most tests wait for servers most of the time.
+WORKERS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || echo 2))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench servers set-up pebble clean
@@ -13,7 +15,7 @@ demo: set-up pebble ## Issue, show, renew and revoke certificates from a local t
 	@$(PY) -m tools.demo
 
 test: set-up pebble ## Run every test; tests whose server is not installed are listed as NOT RUN
-	@$(PY) -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: set-up ## Check style, types, imports, sizes and generated files (under 30 s)
 	@$(PY) -m tools.lint
