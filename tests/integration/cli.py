@@ -132,8 +132,9 @@ class Run:
 class Acmectl:
     """Runs acmectl below ``folder``: ``config``, ``work``, ``logs``, ``home``, and ``cwd`` to run in.
 
-    Every run is told the directories; those with ``server`` (all unless said otherwise) also Pebble's directory URL,
-    CA bundle and the port that it validates http-01 at. ``prefix`` comes before the command line.
+    Every run is told the directories; those with ``server`` (all unless said otherwise) also Pebble's directory URL
+    (unless there is a ``--server`` among the arguments), CA bundle and the port that it validates http-01 at. ``prefix``
+    comes before the command line.
     """
 
     def __init__(self, pebble: Pebble | Acme2certifier | None, folder: Path, *, prefix: Sequence[str] = ()) -> None:
@@ -177,6 +178,10 @@ class Acmectl:
             *("--http-01-port", str(self.pebble.http_port)),
         )
 
+    def _ca(self, args: Sequence[str]) -> tuple[str, ...]:
+        """The flags for Pebble; without its URL where ``args`` name another CA, which would be the second of two."""
+        return self.ca[2:] if "--server" in args else self.ca
+
     def environ(self, env: Mapping[str, str | None] | None = None) -> dict[str, str]:
         """The environment of a run: that of the tests with its own home, and ``env``, where None takes away."""
         merged: dict[str, str | None] = {**os.environ, "HOME": str(self.home), "NO_COLOR": "1", **(env or {})}
@@ -190,7 +195,7 @@ class Acmectl:
         env: Mapping[str, str | None] | None = None,
     ) -> Run:
         """Start a run and come back at once."""
-        argv = [*(self.directories if directories else ()), *(self.ca if server else ()), *args]
+        argv = [*(self.directories if directories else ()), *(self._ca(args) if server else ()), *args]
         run = Run(argv, [*self._command, *argv], env=self.environ(env), cwd=self.cwd)
         self._runs.append(run)
         return run
@@ -213,7 +218,7 @@ class Acmectl:
 
     def terminal(self, *args: str, server: bool = True) -> pexpect.spawn[str]:
         """Start a run at a pseudo-terminal of 80 columns."""
-        argv = [*self.directories, *(self.ca if server else ()), *args]
+        argv = [*self.directories, *(self._ca(args) if server else ()), *args]
         terminal = pexpect.spawn(
             self._command[0],
             [*self._command[1:], *argv],

@@ -17,6 +17,20 @@ from tests.integration.servers.pebble import Pebble, PebbleConfig
 from tests.integration.trees import Certbot
 
 
+@pytest.fixture(scope="module")
+def calm():
+    """certbot gives up at the second bad nonce."""
+    with Pebble(PebbleConfig(nonce_reject=0)) as server:
+        yield server
+
+
+@pytest.fixture
+def shared(calm, tmp_path):
+    """A tree that certbot works on too."""
+    with Acmectl(calm, tmp_path) as program:
+        yield program
+
+
 def register(acmectl, *options):
     return acmectl.run("register", "-n", "--agree-tos", *options)
 
@@ -68,13 +82,13 @@ def test_a_name_belongs_to_accounts_alone(acmectl):
     assert "register" in done.errors[0]
 
 
-def test_certbot_goes_on_with_an_account_that_has_a_name(acmectl):
-    register(acmectl, "--account-name", "work").ok()
-    certbot = Certbot(certbots.NEWEST, acmectl)
-    (folder,) = acmectl.account_dirs()
+def test_certbot_goes_on_with_an_account_that_has_a_name(shared):
+    register(shared, "--account-name", "work").ok()
+    certbot = Certbot(certbots.NEWEST, shared)
+    (folder,) = shared.account_dirs()
     certbot.certonly("a.example", options=certbot.standalone)
-    assert acmectl.params("a.example")["account"] == folder.name
-    assert shown(acmectl, "--account", "work")["id"] == folder.name
+    assert shared.params("a.example")["account"] == folder.name
+    assert shown(shared, "--account", "work")["id"] == folder.name
 
 
 @pytest.mark.parametrize("form", ["pem", "jwk"])
@@ -165,18 +179,18 @@ def test_account_says_what_it_can_do(acmectl, words, hint):
 
 
 @pytest.mark.parametrize("verb", ["register", "certonly"])
-def test_an_account_key_is_of_the_kind_that_was_asked_for(acmectl, verb):
+def test_an_account_key_is_of_the_kind_that_was_asked_for(shared, verb):
     options = ("--account-key-type", "ec256")
     if verb == "register":
-        register(acmectl, *options).ok()
+        register(shared, *options).ok()
     else:
-        acmectl.certonly("a.example", options=("--standalone", *options))
-    (folder,) = acmectl.account_dirs()
+        shared.certonly("a.example", options=("--standalone", *options))
+    (folder,) = shared.account_dirs()
     assert jwk(folder)["crv"] == "P-256"
     # certbot reads it.
-    certbot = Certbot(certbots.NEWEST, acmectl)
+    certbot = Certbot(certbots.NEWEST, shared)
     certbot.certonly("b.example", options=certbot.standalone)
-    assert acmectl.params("b.example")["account"] == folder.name
+    assert shared.params("b.example")["account"] == folder.name
 
 
 def test_a_ca_that_takes_no_ed25519_says_so_and_nothing_is_kept(acmectl):
