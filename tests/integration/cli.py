@@ -133,8 +133,8 @@ class Acmectl:
     """Runs acmectl below ``folder``: ``config``, ``work``, ``logs``, ``home``, and ``cwd`` to run in.
 
     Every run is told the directories; those with ``server`` (all unless said otherwise) also Pebble's directory URL
-    (unless there is a ``--server`` among the arguments), CA bundle and the port that it validates http-01 at. ``prefix``
-    comes before the command line.
+    (unless there is a ``--server`` among the arguments), CA bundle and the port that it validates http-01 at.
+    ``prefix`` comes before the command line.
     """
 
     def __init__(self, pebble: Pebble | Acme2certifier | None, folder: Path, *, prefix: Sequence[str] = ()) -> None:
