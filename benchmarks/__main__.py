@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.bench import Bench
+from benchmarks.dns import dns
 from benchmarks.fleets import fleets
 from benchmarks.issuance import issuance
 from benchmarks.nonces import nonces
@@ -25,6 +26,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "issuance": issuance,
     "fleet": fleets,
     "nonces": nonces,
+    "dns": dns,
 }
 README = Path(__file__).with_name("README.md")
 
