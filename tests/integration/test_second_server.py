@@ -151,13 +151,6 @@ def test_a_wildcard_by_dns_01(acmectl: Acmectl, server: Acme2certifier) -> None:
     assert acmectl.version("wild.example.com") == 2
 
 
-def test_nobody_looks_at_caa_records_where_the_ca_has_no_name_in_them(acmectl: Acmectl, server: Acme2certifier) -> None:
-    acmectl.certonly("uncaa.example.com")
-    with server.inside():
-        for name in ("uncaa.example.com", "example.com", "com"):
-            assert {one.type for one in server.dns.history(name)} <= {"A", "AAAA"}
-
-
 def test_its_chain_ends_with_the_root_and_is_kept_as_it_came(acmectl: Acmectl) -> None:
     acmectl.certonly("chain.example.com")
     chain = x509.load_pem_x509_certificates(acmectl.live("chain.example.com", "chain").read_bytes())

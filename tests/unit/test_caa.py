@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from acmectl.dns.caa import CaaRecord, Issuance, parse_record, why_refused
+from acmectl.dns import caa
+from acmectl.dns.caa import CaaFinder, CaaRecord, Issuance, parse_record, why_refused
+from acmectl.dns.question import Outcome, Reply, Server
 
 ACCOUNT = "https://ca.example/acct/1"
 
@@ -73,3 +75,37 @@ def test_what_is_not_known_yet_forbids_nothing():
 def test_records_are_read_with_what_is_escaped_in_them():
     assert parse_record(r'0 ISSUE "a\"b\\c\059"') == CaaRecord(flags=0, tag="issue", value='a"b\\c;')
     assert parse_record("0 issue ca.example") is None
+
+
+class FakeResolver:
+    """Knows the zone a.example, and its CAA record."""
+
+    def ask(self, name: str, kind: str) -> Reply:
+        if (name, kind) == ("a.example", "CAA"):
+            return Reply(outcome=Outcome.FOUND, values=('0 issue "Ca.example"',))
+        if (name, kind) == ("a.example", "SOA"):
+            return Reply(outcome=Outcome.FOUND, values=("ns.a.example",))
+        if (name, kind) == ("a.example", "NS"):
+            return Reply(outcome=Outcome.FOUND, values=("ns1.a.example", "ns2.a.example"))
+        return Reply(outcome=Outcome.NO_DATA)
+
+    def addresses(self, host: str) -> tuple[str, ...]:
+        return ("192.0.2.1",) if host.startswith("ns1") else ("192.0.2.2",)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "asked"), [(Outcome.SILENT, ["192.0.2.1"]), (Outcome.REFUSED, ["192.0.2.1", "192.0.2.2"] * 2)]
+)
+def test_where_the_servers_of_a_zone_say_nothing_the_resolver_s_word_counts(monkeypatch, outcome, asked):
+    servers: list[str] = []
+
+    def ask(server: Server, _name: str, _kind: str, *, timeout: float) -> Reply:
+        assert timeout <= 1
+        servers.append(server.address)
+        return Reply(outcome=outcome)
+
+    monkeypatch.setattr(caa, "ask", ask)
+    found = CaaFinder(FakeResolver()).relevant("www.a.example")  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.name, found.records) == ("a.example", (CaaRecord(flags=0, tag="issue", value="Ca.example"),))
+    assert servers == asked
