@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 from acmectl.errors import (
     AcmectlError,
     AcmeError,
-    AuthorizationFailed,
     ConfigError,
     PollTimeout,
     ProtocolViolation,
@@ -80,8 +79,8 @@ class Detours:
                     self._tell(server, error, last=last)
                     continue
                 return issue(at, account)
-            except (AcmeError, ConfigError) as error:
-                if isinstance(error, AuthorizationFailed) or not (failure or out_of_order(error)):
+            except (AcmeError, ConfigError) as error:  # not AuthorizationFailed: it would fail at the next one too
+                if not (failure or out_of_order(error)):
                     raise
                 if out_of_order(error):
                     failure = error
