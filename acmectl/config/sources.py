@@ -72,18 +72,22 @@ def read_entries(path: Path, *, required: bool) -> list[Entry]:
     except (FileNotFoundError, NotADirectoryError) as error:
         if not required:
             return []
-        raise UsageError(f"The configuration file {path} does not exist.") from error
+        raise UsageError(f"The configuration file {_plain(path)} does not exist.") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"The configuration file {path} cannot be read: {reason}.") from error
+        raise UsageError(f"The configuration file {_plain(path)} cannot be read: {reason}.") from error
     if len(data) > _MOST_BYTES:
-        raise UsageError(f"{path} is too large for a configuration file.")
+        raise UsageError(f"{_plain(path)} is too large for a configuration file.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{path} line {line}: this is not UTF-8 text.") from error
+        raise UsageError(f"{_plain(path)} line {line}: this is not UTF-8 text.") from error
     return parse_entries(text, path)
+
+
+def _plain(path: Path) -> str:
+    return "".join(character if character.isprintable() else "?" for character in str(path))
 
 
 def parse_entries(text: str, path: Path) -> list[Entry]:
@@ -95,7 +99,7 @@ def parse_entries(text: str, path: Path) -> list[Entry]:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise UsageError(f"{path} line {number}: {shown(line)} is not 'key = value'.")
+            raise UsageError(f"{_plain(path)} line {number}: {shown(line)} is not 'key = value'.")
         found = _VALUE.fullmatch(match["value"])
         value = found["text"] if found else match["value"]
         if value.startswith(("#", ";")) and not (found and found["quote"]):

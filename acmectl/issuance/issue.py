@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from acmectl.acme.problem import ProblemType
 from acmectl.acme.retry import RetryPolicy, poll
 from acmectl.acme.status import AuthorizationStatus, OrderStatus
-from acmectl.errors import AcmectlError, ProtocolViolation, RateLimited, ServerProblem
+from acmectl.errors import AcmectlError, AuthorizationFailed, ProtocolViolation, RateLimited, ServerProblem
 from acmectl.events import Notice, OrderPlaced, Waiting
 from acmectl.issuance.authorize import Authorizer, order_refused
 from acmectl.issuance.giving_up import give_up
@@ -56,16 +56,21 @@ def issue(
         observe=observe,
         before_respond=before_respond,
     )
-    order = _resumed(client, request, ca_time, observe) or _placed(client, request, ca_time, observe)
+    resumed = _resumed(client, request, ca_time, observe)
+    order = resumed or _placed(client, request, ca_time, observe)
     journal.ordered(order.url)
     try:
-        if policy.revalidate or order.status is OrderStatus.PENDING:
-            authorizations = authorizer.read(order)
-            if policy.revalidate and _deactivate_valid(client, authorizations, policy, ca_time, interrupts):
-                order = _placed(client, request, ca_time, observe)
-                authorizations = authorizer.read(order)
-            if order.status is OrderStatus.PENDING:
-                order = authorizer.authorize(order, authorizations)
+        order, authorizations = _to_answer(authorizer, order, request)
+        try:
+            order = _answered(authorizer, order, authorizations)
+        except AuthorizationFailed as error:
+            if resumed is None:
+                raise
+            # The CA may have looked for the answers of the interrupted run when they were gone already.
+            observe(Notice(text=f"The order of an earlier run has failed ({error.message}); ordering anew."))
+            order = _placed(client, request, ca_time, observe)
+            journal.ordered(order.url)
+            order = _answered(authorizer, order, authorizer.read(order))
     except AcmectlError as error:
         if not journal.keeps(error):
             give_up(client, order, error, workers=policy.workers, interrupts=interrupts)
@@ -75,6 +80,22 @@ def issue(
     order = _finalized(client, order, request.csr_der, ca_time=ca_time, journal=journal, clock=clock, observe=observe)
     with ca_time.running():
         return tuple(client.certificate(order, alternates=request.alternates))
+
+
+def _to_answer(authorizer: Authorizer, order: Order, request: IssuanceRequest) -> tuple[Order, list[Authorization]]:
+    """The authorizations of the order, or of another one for it where all is to be validated afresh."""
+    client, policy, ca_time = authorizer.client, authorizer.policy, authorizer.ca_time
+    if not (policy.revalidate or order.status is OrderStatus.PENDING):
+        return order, []
+    authorizations = authorizer.read(order)
+    if policy.revalidate and _deactivate_valid(client, authorizations, policy, ca_time, authorizer.interrupts):
+        order = _placed(client, request, ca_time, authorizer.observe)
+        authorizations = authorizer.read(order)
+    return order, authorizations
+
+
+def _answered(authorizer: Authorizer, order: Order, authorizations: list[Authorization]) -> Order:
+    return authorizer.authorize(order, authorizations) if order.status is OrderStatus.PENDING else order
 
 
 def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, observe: Observer) -> Order:

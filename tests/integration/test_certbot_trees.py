@@ -87,6 +87,11 @@ def acmectl_renews_everything_as_certbot_would(acmectl: Acmectl, pebble: Pebble,
         # certbot writes down its version; older ones did not write that a key is RSA.
         also = {**conf, "version": certbots.NEWEST}
         also["renewalparams"] = {"key_type": "rsa", **conf["renewalparams"]}
+        if also["renewalparams"].get("reuse_key") == "True":
+            # As certbot does, so that the key that is reused is known by the file.
+            written = after.params[name]["renewalparams"]
+            (size,) = {"elliptic_curve", "rsa_key_size"} & written.keys()
+            also["renewalparams"][size] = written[size]
         assert after.params[name] == also
 
 

@@ -18,6 +18,7 @@ from acmectl.interrupts import Interrupts
 from acmectl.storage.archive import VersionFiles
 from acmectl.storage.layout import Layout
 from acmectl.storage.lineages import LineageStore
+from acmectl.storage.pending import PendingStore
 from acmectl.storage.renewal_conf import RenewalConf
 from tests.integration.servers.revocation import Place, RevokingCa
 
@@ -38,6 +39,7 @@ class Shop:
         self.services = SimpleNamespace(
             layout=self.layout,
             lineages=LineageStore(self.layout),
+            pending=PendingStore(self.layout),
             clock=SimpleNamespace(now=lambda: datetime.now(UTC) + self.ahead),
             interrupts=Interrupts(),
             observe=ignore,
