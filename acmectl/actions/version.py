@@ -64,6 +64,13 @@ class Target:
     deploy_hooks: tuple[str, ...] = ()
 
     @property
+    def has_new_names(self) -> bool:
+        """True unless a certificate for all of these names is there already."""
+        if self.existing is None:
+            return True
+        return not set(self.identifiers) <= set(summary(self.existing.read("cert")).identifiers)
+
+    @property
     def replaces(self) -> str | None:
         """The certificate that the new one takes the place of, as ARI names it (RFC 9773 section 5)."""
         if self.existing is None:
@@ -101,7 +108,8 @@ def issue_version(
     solvers = make_authenticators(services, request)
     profile = choose_profile(services, account, request)
     identifiers = target.identifiers
-    caa = look_at_caa(services, account.client, identifiers, request)
+    # What was issued once is issued again nearly always: a renewal looks only when the CA has refused it.
+    caa = look_at_caa(services, account.client, identifiers, request) if target.has_new_names else None
     while True:
         solvers.check(identifiers)
         solvers.check_account(identifiers, thumbprint=account.client.key.thumbprint())
@@ -109,6 +117,7 @@ def issue_version(
         try:
             made = _attempt(services, account, attempt, request, profile=profile, solvers=solvers, caa=caa)
         except (AuthorizationFailed, ServerProblem) as error:
+            caa = caa or look_at_caa(services, account.client, identifiers, request)
             if caa is not None:
                 caa.tell_of_failure()
             forget_failed_order(services, target.name, request)
