@@ -19,6 +19,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import trustme
 
+from tests.integration.servers.tunnel import read_head
+
 Answer = tuple[int, object]
 
 
@@ -101,12 +103,9 @@ class ApiGate:
 
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                piece = client.recv(4096)
-                if not piece:
-                    return
-                head += piece
+            head = read_head(client)
+            if head is None:
+                return
             host = head.split()[1].decode("ascii").rpartition(":")[0]
             if host not in self.apis:
                 self.refused.append(host)

@@ -10,6 +10,17 @@ from typing import Self
 _PIECE = 65_536
 
 
+def read_head(client: socket.socket) -> bytes | None:
+    """What a client of a proxy sends up to the empty line; None when it goes away before."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = client.recv(_PIECE)
+        if not piece:
+            return None
+        head += piece
+    return head
+
+
 class Tunnel:
     """A proxy on a port of 127.0.0.1. ``heads`` are the requests it got, as text."""
 
@@ -35,9 +46,9 @@ class Tunnel:
 
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += client.recv(_PIECE)
+            head = read_head(client)
+            if head is None:
+                return
             self.heads.append(head.decode("ascii"))
             host, _, port = head.split()[1].decode("ascii").rpartition(":")
             with socket.create_connection((host, int(port))) as server:
