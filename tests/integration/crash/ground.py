@@ -69,6 +69,10 @@ class Ground:
         serials = tuple(int(found, 16) for found in _ISSUED.findall(log))
         return Spent(orders=log.count("Added order "), serials=serials)
 
+    def was_challenged(self) -> bool:
+        """Whether the CA was told of an answer to a challenge since ``clear`` or ``restore``."""
+        return "POST /chalZ/" in self.pebble.log_text()[self._told :]
+
     def leftovers(self) -> list[str]:
         """Everything that a finished run must not leave: locks, temporary names, orders in flight."""
         found = [path for path in self.site.rglob("*") if _is_leftover(path)]
