@@ -9,7 +9,7 @@ from acmectl.actions.csr_mode import named_csr
 from acmectl.actions.csr_stored import KEY, encoded, private_part
 from acmectl.actions.obtain import carry_out, kept, survey
 from acmectl.actions.settle import settle_all
-from acmectl.actions.version import Target
+from acmectl.actions.target import Target
 from acmectl.errors import ConfigError, LineageDamaged
 from acmectl.events import LineageHealed
 from acmectl.pki.keys import public_bytes_of

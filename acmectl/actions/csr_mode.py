@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
 from acmectl.actions.caa import look_at_caa, told_before
+from acmectl.actions.choices import checked_chain, choose_profile
 from acmectl.actions.settle import settle_all
-from acmectl.actions.version import checked_chain, choose_profile
 from acmectl.errors import ConfigError, UsageError
 from acmectl.events import IssuanceStarted
 from acmectl.issuance.issue import issue

@@ -21,7 +21,8 @@ from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.renewable import refuse_certbots_plugin
 from acmectl.actions.second_look import due_after_all
 from acmectl.actions.settle import settle_all
-from acmectl.actions.version import Target, announce, issue_version
+from acmectl.actions.target import Target
+from acmectl.actions.version import announce, issue_version
 from acmectl.errors import ConfigError, HookFailed, StorageError
 from acmectl.events import LineageHealed, Notice
 from acmectl.identifiers import ordered, parse_any

@@ -10,7 +10,7 @@ from acmectl.actions.accounts import choose_account
 from acmectl.actions.csr_stored import names_to_renew
 from acmectl.actions.obtain import carry_out
 from acmectl.actions.settle import settle_all
-from acmectl.actions.version import Target
+from acmectl.actions.target import Target
 from acmectl.errors import AcmectlError, ConfigError, LineageDamaged
 from acmectl.events import LineageHealed, Notice
 from acmectl.storage.lineage import BrokenLineage

@@ -89,7 +89,8 @@ class Renewer:
         from acmectl.actions.endpoint import owed_steps
         from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
         from acmectl.actions.renewable import refuse_certbots_plugin, refuse_lost_webroots
-        from acmectl.actions.version import Target, announce, issue_version
+        from acmectl.actions.target import Target
+        from acmectl.actions.version import announce, issue_version
 
         services = self._services
         lineage = services.lineages.get(snapshot.name)

@@ -11,7 +11,8 @@ from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.listing import REVOKED
 from acmectl.actions.obtain import deploy
-from acmectl.actions.version import NewVersion, Target
+from acmectl.actions.target import Target
+from acmectl.actions.version import NewVersion
 from acmectl.errors import ConfigError, LineageDamaged
 from acmectl.events import LineageHealed, Notice, WentLive
 from acmectl.pki.chain import verify_lineage

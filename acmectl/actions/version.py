@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from acmectl.acme.ari import ari_certificate_id
 from acmectl.acme.problem import Problem
-from acmectl.actions import ledger
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
 from acmectl.actions.caa import look_at_caa, told_before
+from acmectl.actions.choices import checked_chain, choose_profile
 from acmectl.actions.csr_stored import KEY as CSR
-from acmectl.actions.csr_stored import private_part, stored_csr
-from acmectl.actions.journal import TO_BE_CHANGED, Draft, PendingJournal, forget_failed_order
-from acmectl.actions.ledger import Owed
-from acmectl.errors import (
-    AuthorizationFailed,
-    ConfigError,
-    ProtocolViolation,
-    ServerProblem,
-)
+from acmectl.actions.drafting import draft_for
+from acmectl.actions.journal import TO_BE_CHANGED, PendingJournal, forget_failed_order
+from acmectl.actions.version_conf import conf_for
+from acmectl.errors import AuthorizationFailed, ProtocolViolation, ServerProblem
 from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, NamesRefused, Notice, WentLive
 from acmectl.issuance.issue import issue
 from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
 from acmectl.pki.certificate import read_certificate
-from acmectl.pki.chain import choose_chain, verify_issued
-from acmectl.pki.csr import make_csr, spki_beside
-from acmectl.pki.keys import generate_key, spec_of
-from acmectl.pki.summary import summary
+from acmectl.pki.csr import spki_beside
 from acmectl.storage.archive import VersionFiles
-from acmectl.storage.lineage import PINNED
-from acmectl.storage.renewal_conf import RenewalConf, conf_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,44 +27,14 @@ if TYPE_CHECKING:
     from acmectl.actions.accounts import OpenAccount
     from acmectl.actions.authenticators import Solvers
     from acmectl.actions.caa import CaaLook
+    from acmectl.actions.journal import Draft
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
+    from acmectl.actions.target import Target
     from acmectl.identifiers import Identifier
     from acmectl.issuance.request import OrderJournal
     from acmectl.pki.chain import IssuedChain
-    from acmectl.pki.keys import KeySpec
-    from acmectl.storage.lineage import Lineage
     from acmectl.storage.pending import PendingRecord
-
-
-OF_ONE_VERSION = frozenset({"ari", "backoff", "revoked", PINNED, ledger.KEY})
-"""Keys of the section ``[acmectl]`` that say something about one version only."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Which lineage gets a version, and for which identifiers; ``existing`` is None for a new lineage."""
-
-    name: str
-    identifiers: tuple[Identifier, ...]
-    existing: Lineage | None = None
-    deploy_hooks: tuple[str, ...] = ()
-
-    @property
-    def has_new_names(self) -> bool:
-        """True unless a certificate for all of these names is there already."""
-        if self.existing is None:
-            return True
-        return not set(self.identifiers) <= set(summary(self.existing.read("cert")).identifiers)
-
-    @property
-    def replaces(self) -> str | None:
-        """The certificate that the new one takes the place of, as ARI names it (RFC 9773 section 5)."""
-        if self.existing is None:
-            return None
-        present = summary(self.existing.read("cert"))
-        shared = set(present.identifiers) & set(self.identifiers)
-        return ari_certificate_id(present.aki, present.serial) if present.aki and shared else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +104,7 @@ def _attempt(
     solvers: Solvers,
     caa: CaaLook | None,
 ) -> NewVersion:
-    draft = _draft(services, account, target, request, profile)
+    draft = draft_for(services, account, target, request, profile)
     if draft.resume is not None and (saved := _adopt(services, target, request, draft, draft.resume)) is not None:
         return saved
     version = services.lineages.next_version(target.name)
@@ -205,24 +162,6 @@ def _predecessor(account: OpenAccount, target: Target) -> str | None:
     return target.replaces if account.client.directory().renewal_info is not None else None
 
 
-def checked_chain(
-    services: Services,
-    chains: Sequence[bytes],
-    preferred: str | None,
-    spki: bytes,
-    identifiers: Sequence[Identifier],
-    *,
-    quiet: bool = False,
-) -> IssuedChain:
-    """The chain to keep, verified against our key, names and clock. Raises: ProtocolViolation."""
-    chain, found = choose_chain(chains, preferred)
-    if not found and preferred is not None and not quiet:
-        services.observe(
-            Notice(text=f"The CA offers no chain issued by {preferred!r}; its default is used.", level="warning")
-        )
-    return verify_issued(chain, spki, identifiers, services.clock.now())
-
-
 def _keep(
     services: Services, target: Target, request: CertificateRequest, draft: Draft, issued: IssuedChain
 ) -> NewVersion:
@@ -249,46 +188,6 @@ def _described(target: Target, number: int, cert_pem: bytes) -> NewVersion:
     )
 
 
-def _draft(
-    services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
-) -> Draft:
-    csr = stored_csr(target.name, request.own)
-    reused = _reused_key(target, request) if csr is None else private_part(csr, request.csr_key, target.existing)
-    if csr is not None and reused is not None:
-        key_request = f"CSR {hashlib.sha256(csr.der + reused).hexdigest()}"
-    else:
-        key_request = str(spec_of(reused)) + " reused" if reused is not None else str(request.key.spec)
-        if request.must_staple:
-            key_request += " must-staple"
-    if not request.dry_run:
-        found = services.pending.load(target.name)
-        if found.record is not None and found.record.order.matches(
-            server=account.stored.server,
-            account_url=account.stored.uri,
-            identifiers=target.identifiers,
-            profile=profile,
-            key_request=key_request,
-        ):
-            record = found.record
-            return Draft(key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record)
-    key_pem = reused if reused is not None else generate_key(request.key.spec)
-    csr_der = csr.der if csr is not None else make_csr(key_pem, target.identifiers, must_staple=request.must_staple)
-    return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
-
-
-def _reused_key(target: Target, request: CertificateRequest) -> bytes | None:
-    if target.existing is None or not request.key.reuse or request.key.new_key:
-        return None
-    key_pem = target.existing.read("privkey")
-    present = spec_of(key_pem)
-    if request.key.explicit and present != request.key.spec:
-        raise ConfigError(
-            f"The certificate {target.name} reuses its key, which is {present}, but {request.key.spec} was asked for.",
-            hint="Add --new-key to change the key once, or --no-reuse-key to stop reusing it.",
-        )
-    return key_pem
-
-
 def _adopt(
     services: Services, target: Target, request: CertificateRequest, draft: Draft, record: PendingRecord
 ) -> NewVersion | None:
@@ -302,51 +201,6 @@ def _adopt(
         LineageHealed(lineage=target.name, what=f"version {number}, saved by a run that was interrupted, is live now")
     )
     return _described(target, number, services.lineages.get(target.name).read("cert"))
-
-
-def conf_for(target: Target, request: CertificateRequest, key_pem: bytes, number: int) -> RenewalConf:
-    """The renewal file of ``target`` with version ``number``: what it held, under what is asked for now.
-
-    What was noted about the version before (renewal information, failures, a pin) ends here; deploy hooks become owed.
-    """
-    params = {name: conf_text(value) for name, value in request.params.items()}
-    csr = stored_csr(target.name, request.own)
-    if csr is not None and csr.key is not None:
-        # certbot, which knows nothing of the CSR, must not make another key for it.
-        params |= {**key_params(csr.key, params), "reuse_key": "True"}
-    else:
-        spec = spec_of(key_pem)
-        # The next one is to be the same key: certbot then writes down all that is known of it.
-        known = ("rsa_key_size", "elliptic_curve") if target.existing is not None and request.key.reuse else ()
-        params |= key_params(spec, {**params, **dict.fromkeys(known, "")})
-    own = {key: value for key, value in request.own.items() if key not in OF_ONE_VERSION}
-    if target.deploy_hooks:
-        own[ledger.KEY] = Owed(version=number, hooks=target.deploy_hooks).to_json()
-    return RenewalConf(params=params, webroot_map=dict(request.webroot_map), own=own)
-
-
-def key_params(spec: KeySpec, params: Mapping[str, object]) -> dict[str, str]:
-    """``key_type`` always; size and curve brought up to date where the file mentions them."""
-    found = {"key_type": str(spec.type)}
-    if spec.size is not None and "rsa_key_size" in params:
-        found["rsa_key_size"] = str(spec.size)
-    if spec.curve is not None and "elliptic_curve" in params:
-        found["elliptic_curve"] = str(spec.curve)
-    return found
-
-
-def choose_profile(services: Services, account: OpenAccount, request: CertificateRequest) -> str | None:
-    """The profile to order: a required one always, a preferred one if the CA lists it (draft-ietf-acme-profiles)."""
-    if request.required_profile is not None or request.preferred_profile is None:
-        return request.required_profile
-    offered = account.client.directory().meta.profiles
-    if request.preferred_profile in offered:
-        return request.preferred_profile
-    known = ", ".join(sorted(offered)) or "none"
-    services.observe(
-        Notice(text=f"The CA has no profile {request.preferred_profile!r} (it lists: {known}); ordering without.")
-    )
-    return None
 
 
 def announce(services: Services, target: Target, request: CertificateRequest) -> None:

@@ -1,0 +1,59 @@
+"""The key and the CSR of an attempt: new ones, a reused key, those of a stored CSR, or those of an order in flight."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from acmectl.actions.csr_stored import private_part, stored_csr
+from acmectl.actions.journal import Draft
+from acmectl.errors import ConfigError
+from acmectl.pki.csr import make_csr
+from acmectl.pki.keys import generate_key, spec_of
+
+if TYPE_CHECKING:
+    from acmectl.actions.accounts import OpenAccount
+    from acmectl.actions.requests import CertificateRequest
+    from acmectl.actions.services import Services
+    from acmectl.actions.target import Target
+
+
+def draft_for(
+    services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
+) -> Draft:
+    """The draft for ``target``; one in flight is resumed if it is for just this. Raises: ConfigError, StorageError."""
+    csr = stored_csr(target.name, request.own)
+    reused = _reused_key(target, request) if csr is None else private_part(csr, request.csr_key, target.existing)
+    if csr is not None and reused is not None:
+        key_request = f"CSR {hashlib.sha256(csr.der + reused).hexdigest()}"
+    else:
+        key_request = str(spec_of(reused)) + " reused" if reused is not None else str(request.key.spec)
+        if request.must_staple:
+            key_request += " must-staple"
+    if not request.dry_run:
+        found = services.pending.load(target.name)
+        if found.record is not None and found.record.order.matches(
+            server=account.stored.server,
+            account_url=account.stored.uri,
+            identifiers=target.identifiers,
+            profile=profile,
+            key_request=key_request,
+        ):
+            record = found.record
+            return Draft(key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record)
+    key_pem = reused if reused is not None else generate_key(request.key.spec)
+    csr_der = csr.der if csr is not None else make_csr(key_pem, target.identifiers, must_staple=request.must_staple)
+    return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
+
+
+def _reused_key(target: Target, request: CertificateRequest) -> bytes | None:
+    if target.existing is None or not request.key.reuse or request.key.new_key:
+        return None
+    key_pem = target.existing.read("privkey")
+    present = spec_of(key_pem)
+    if request.key.explicit and present != request.key.spec:
+        raise ConfigError(
+            f"The certificate {target.name} reuses its key, which is {present}, but {request.key.spec} was asked for.",
+            hint="Add --new-key to change the key once, or --no-reuse-key to stop reusing it.",
+        )
+    return key_pem
