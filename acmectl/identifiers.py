@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,6 +73,8 @@ class Identifier:
     @classmethod
     def ip(cls, text: str) -> Identifier:
         """Parse an IPv4 or IPv6 address (RFC 8738). Raises: ConfigError."""
+        import ipaddress
+
         try:
             address = ipaddress.ip_address(text.strip().removeprefix("[").removesuffix("]"))
         except ValueError:
@@ -93,6 +94,10 @@ def ordered(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
 
 
 def _is_ip_address(text: str) -> bool:
+    if ":" not in text and not text[-1:].isdigit():
+        return False  # and the module, which takes a while to load, is not needed for names
+    import ipaddress
+
     try:
         ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
     except ValueError:

@@ -12,7 +12,6 @@ from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.outcomes import Ending, LineageResult, Renewals
-from acmectl.actions.renewing import Renewer
 from acmectl.actions.revocations import ask_revocations, known_revocations
 from acmectl.actions.scan import Snapshot, scan
 from acmectl.actions.settle import settle_all
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from acmectl.actions.ari import AriState
-    from acmectl.actions.renewing import CompleteRenewal
+    from acmectl.actions.renewing import CompleteRenewal, Renewer
     from acmectl.actions.services import Services
+    from acmectl.errors import HookFailed
 
 _FINISH = 60.0  # seconds that workers get to clean up and to finish a switch when a signal came
 
@@ -72,22 +72,30 @@ def renew(
             settle_all(services)
         names = services.lineages.names() if request.cert_name is None else [request.cert_name]
         found = list(scan(services, names, touch=not request.dry_run))
-        renewer = Renewer(services, complete, keep_notes=not request.dry_run)
+        made: list[Renewer] = []
+
+        def renewer() -> Renewer:
+            # Most runs renew nothing, and do not wait for what only renewals need.
+            from acmectl.actions.renewing import Renewer
+
+            if not made:
+                made.append(Renewer(services, complete, keep_notes=not request.dry_run))
+            return made[0]
+
+        failures: list[HookFailed] = []
         try:
-            outcome = Renewals(
-                results=_results(services, request, found, renewer),
-                dry_run=request.dry_run,
-                attempted=renewer.attempted,
-            )
+            results = _results(services, request, found, renewer)
+            outcome = Renewals(results=results, dry_run=request.dry_run, attempted=any(one.attempted for one in made))
             report(outcome)
         finally:
             with services.interrupts.shielded():
-                failures = renewer.finish()
+                for one in made:
+                    failures += one.finish()
         return replace(outcome, post_hook_failures=tuple(failures))
 
 
 def _results(
-    services: Services, request: RenewRequest, found: Sequence[Snapshot | BrokenLineage], renewer: Renewer
+    services: Services, request: RenewRequest, found: Sequence[Snapshot | BrokenLineage], renewer: Callable[[], Renewer]
 ) -> tuple[LineageResult, ...]:
     """One result per lineage, in the order of their names."""
     results: dict[str, LineageResult] = {}
@@ -110,10 +118,12 @@ def _results(
             work.append((one, due))
     # What expires first goes first, should the run be cut short.
     work.sort(key=lambda item: item[0].not_after)
-    done = run_each(
-        lambda item: renewer.renew(*item), work, workers=request.jobs, interrupts=services.interrupts, finish=_FINISH
-    )
-    results |= {result.name: result for result in first_error(done)}
+    if work:
+        renew_one = renewer().renew
+        done = run_each(
+            lambda item: renew_one(*item), work, workers=request.jobs, interrupts=services.interrupts, finish=_FINISH
+        )
+        results |= {result.name: result for result in first_error(done)}
     if not request.dry_run:
         for snapshot, _due in debts:
             results[snapshot.name] = _deploys(request, renewer, snapshot, results[snapshot.name])
@@ -216,12 +226,14 @@ def _put_off(snapshot: Snapshot, due: Due, backoff: Backoff) -> LineageResult:
     )
 
 
-def _deploys(request: RenewRequest, renewer: Renewer, snapshot: Snapshot, result: LineageResult) -> LineageResult:
+def _deploys(
+    request: RenewRequest, renewer: Callable[[], Renewer], snapshot: Snapshot, result: LineageResult
+) -> LineageResult:
     """The result once the deploy hooks that an earlier run left owed have been run, dropped or put off."""
     owed = Owed.from_json(snapshot.own.get(DEPLOY))
     if owed is None:
         return result
-    left, failures = renewer.settle(
+    left, failures = renewer().settle(
         snapshot, owed, forget=request.forget_deploy, now_whatever=request.retry_deploy or request.insists
     )
     return replace(result, owed=left.hooks, owed_until=left.backoff.not_before, hook_failures=tuple(failures))

@@ -28,39 +28,37 @@ _NAMES = (
     r"[a-z0-9_-]*(?:secret|password|passwd|hmac[_-]key|api[_-]key|api[_-]token|access[_-]key|private[_-]key"
     r"|consumer[_-]key|application[_-]key|auth[_-]token)[a-z0-9_-]*"
 )
-_PATTERNS = (
+_CREDENTIALS = ("secret", "passw", "hmac", "api", "access", "private", "consumer", "application", "auth")
+# What a secret looks like, and what takes its place. A pattern can match only where one of the words before it stands,
+# in small letters: looking for a plain word is a hundred times faster, and most texts have none.
+_PATTERNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     # Private keys in PEM, whole or cut off.
     (
-        re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        ("private key",),
+        r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)",
         _HIDDEN,
     ),
     # Private members of a JWK (RFC 7518 section 6).
-    (re.compile(r"""(["'](?:d|p|q|dp|dq|qi|k)["']\s*:\s*["'])[A-Za-z0-9_-]{4,}"""), r"\1" + _HIDDEN),
-    # The usual names of credentials, in JSON, INI, flags or query strings.
-    (re.compile(rf"""(?i)(["']?\b{_NAMES}["']?\s*[=:]\s*["']?)[^\s"'&,}}\]]{{4,}}"""), r"\1" + _HIDDEN),
-    (re.compile(rf"""(?i)(--{_NAMES}\s+)\S+"""), r"\1" + _HIDDEN),
     (
-        re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:basic|bearer|token|apikey|sso-key)\s+)[^\s"',;]+"""),
+        ('"', "'"),
+        r"""(["'](?:d|p|q|dp|dq|qi|k)["']\s*:\s*["'])[A-Za-z0-9_-]{4,}""",
+        r"\1" + _HIDDEN,
+    ),
+    # The usual names of credentials, in JSON, INI, flags or query strings.
+    (_CREDENTIALS, rf"""(?i)(["']?\b{_NAMES}["']?\s*[=:]\s*["']?)[^\s"'&,}}\]]{{4,}}""", r"\1" + _HIDDEN),
+    (_CREDENTIALS, rf"""(?i)(--{_NAMES}\s+)\S+""", r"\1" + _HIDDEN),
+    (
+        ("authorization",),
+        r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:basic|bearer|token|apikey|sso-key)\s+)[^\s"',;]+""",
         r"\1" + _HIDDEN,
     ),
     # A key authorization (RFC 8555 section 8.1): token, dot, thumbprint of 43 characters.
-    (re.compile(r"\b[A-Za-z0-9_-]{22,}\.[A-Za-z0-9_-]{43}\b"), _HIDDEN),
-    (re.compile(r"(/\.well-known/acme-challenge/)[A-Za-z0-9_-]+"), r"\1" + _HIDDEN),
-    (re.compile(r"""(?i)(["']?\btoken["']?\s*[=:]\s*["']?)[^\s"'&,}\]]{4,}"""), r"\1" + _HIDDEN),
+    ((".",), r"\b[A-Za-z0-9_-]{22,}\.[A-Za-z0-9_-]{43}\b", _HIDDEN),
+    (("acme-challenge",), r"(/\.well-known/acme-challenge/)[A-Za-z0-9_-]+", r"\1" + _HIDDEN),
+    (("token",), r"""(?i)(["']?\btoken["']?\s*[=:]\s*["']?)[^\s"'&,}\]]{4,}""", r"\1" + _HIDDEN),
     # Name and password in a URL.
-    (re.compile(r"(\bhttps?://)[^/\s@]+@"), r"\1" + _HIDDEN + "@"),
+    (("@",), r"(\bhttps?://)[^/\s@]+@", r"\1" + _HIDDEN + "@"),
 )
-# A pattern that is listed here can match only where one of its words stands, in small letters.
-_CREDENTIALS = ("secret", "passw", "hmac", "api", "access", "private", "consumer", "application", "auth")
-_WORDS = {
-    _PATTERNS[0][0]: ("private key",),
-    _PATTERNS[2][0]: _CREDENTIALS,
-    _PATTERNS[3][0]: _CREDENTIALS,
-    _PATTERNS[4][0]: ("authorization",),
-    _PATTERNS[6][0]: ("acme-challenge",),
-    _PATTERNS[7][0]: ("token",),
-    _PATTERNS[8][0]: ("@",),
-}
 _SECRET_SEGMENT = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_~.-]{16,}")
 
 
@@ -87,10 +85,12 @@ class Redaction:
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, _HIDDEN)
         lower = text.lower()
-        for pattern, replacement in _PATTERNS:
-            # Looking for a plain word is a hundred times faster than for these patterns, and most texts have none.
-            if any(word in lower for word in _WORDS.get(pattern, ("",))):
-                text = pattern.sub(replacement, text)
+        for words, pattern, replacement in _PATTERNS:
+            for word in words:
+                if word in lower:
+                    # Compiled when it is needed first: most runs need none of them.
+                    text = re.sub(pattern, replacement, text)
+                    break
         return text
 
 
