@@ -6,6 +6,8 @@ Its own habits are tested here too: its chain ends with the root, and it wants a
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.integration.cli import Acmectl, picture
 from tests.integration.servers.acme2certifier import Acme2certifier, Config
+from tests.integration.servers.nginx import Nginx
 from tests.integration.servers.static import static_server
 
 TERMS = "https://ca.example/terms"
@@ -31,8 +34,8 @@ opener.open(urllib.request.Request("URL", json.dumps(body).encode(), method="POS
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Acme2certifier]:
-    config = Config(profiles={"long": "https://ca.example/long", "short": "https://ca.example/short"}, terms=TERMS)
-    with Acme2certifier(config) as running:
+    profiles = {"long": "https://ca.example/long", "short": "https://ca.example/short"}
+    with Acme2certifier(Config(profiles=profiles, terms=TERMS, prevalidated=("known.example.com",))) as running:
         yield running
 
 
@@ -113,6 +116,76 @@ def test_names_and_addresses_are_certified_by_http_01(acmectl: Acmectl, server: 
     assert acmectl.names("127.0.0.1") == ["127.0.0.1", server.address6]
     listed = acmectl.run("certificates", "--json", server=False).ok().json
     assert {one["name"] for one in listed["certificates"]} == {"127.0.0.1", "a.example.com"}
+
+
+def test_names_and_addresses_are_certified_by_tls_alpn_01(acmectl: Acmectl, server: Acme2certifier) -> None:
+    options = ("--standalone", "--preferred-challenges", "tls-alpn-01")
+    with server.inside(), socket.create_server(("", 80)):
+        acmectl.certonly("s.example.com", "t.example.com", options=options)
+        addresses = ("--ip-address", "127.0.0.1", "--ip-address", server.address6)
+        acmectl.certonly("u.example.com", options=(*options, *addresses))
+        later(acmectl, "renew", "--force-renewal")
+    assert acmectl.names("s.example.com") == ["s.example.com", "t.example.com"]
+    assert acmectl.names("u.example.com") == ["u.example.com", "127.0.0.1", server.address6]
+    assert (acmectl.version("s.example.com"), acmectl.version("u.example.com")) == (2, 2)
+
+
+def test_one_static_answer_proves_every_name(acmectl: Acmectl, server: Acme2certifier, public_folder: Path) -> None:
+    lines = acmectl.run("show_account", "--stateless", "--json").ok().json["static_answer"]["nginx"]
+    with server.inside(), Nginx(public_folder, 80, server_lines=lines):
+        acmectl.certonly("still.example.com", "more.example.com", options=("--stateless",))
+        later(acmectl, "renew", "--force-renewal")
+    assert acmectl.version("still.example.com") == 2
+
+
+def test_an_order_without_challenges_needs_no_authenticator(acmectl: Acmectl, server: Acme2certifier) -> None:
+    acmectl.certonly("a.known.example.com", options=("--preauthorized",))
+    _, requests = later(acmectl, "renew", "--force-renewal")
+    assert acmectl.version("a.known.example.com") == 2
+    assert "finalize" in " ".join(requests)
+    assert "chall" not in requests
+    done = acmectl.certonly("a.unknown.example.com", options=("--preauthorized",), code=1)
+    wanted = "The CA wants control of a.unknown.example.com to be proved: nothing is authorized in advance there."
+    assert done.errors == [wanted]
+
+
+# Pebble takes no EdDSA: this is where such an account does everything.
+@pytest.mark.parametrize("kind", ["ed25519", "ec256", "ec384"])
+def test_an_account_key_of_each_kind_signs_all_that_there_is(
+    program: Acmectl, server: Acme2certifier, tmp_path: Path, kind: str
+) -> None:
+    new = ("register", "-n", "--agree-tos", "-m", "me@example.com", "--account-key-type", kind)
+    program.run(*new, "--account-name", "first").ok()
+    program.certonly("eddsa.example.com")
+    first = account_url(program)
+    program.run("account", "rollover", "-n").ok()
+    path = tmp_path / "account.pem"
+    program.run("account", "export", "-o", str(path)).ok()
+    command = ("openssl", "pkey", "-in", str(path), "-noout", "-text")
+    read = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert {"ed25519": "ED25519 Private-Key", "ec256": "P-256", "ec384": "P-384"}[kind] in read
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with server.acmectl(elsewhere) as other:
+        other.run("account", "import", str(path)).ok()
+        assert account_url(other) == first
+        other.certonly("elsewhere.example.com")
+    later(program, "renew", "--force-renewal")
+    revoke = ("revoke", "-n", "--cert-name", "eddsa.example.com", "--delete-after-revoke")
+    program.run(*revoke, "--reason", "superseded").ok()
+    assert program.lineages() == []
+    # Beside it there may be another.
+    program.run("register", "-n", "--agree-tos", "-m", "you@example.com", "--account-name", "second").ok()
+    program.certonly("second.example.com", options=("--standalone", "--account", "second"))
+    program.certonly("first.example.com", options=("--standalone", "--account", "first"))
+    urls = {json.loads((folder / "regr.json").read_text())["uri"]: folder.name for folder in program.account_dirs()}
+    assert program.params("first.example.com")["account"] == urls.pop(first)
+    assert program.params("second.example.com")["account"] == urls.popitem()[1]
+
+
+def test_it_keeps_no_list_of_orders_and_the_error_says_so(acmectl: Acmectl) -> None:
+    done = acmectl.run("account", "orders").failed(1)
+    assert done.errors == ["This CA does not list the orders of an account."]
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,14 @@ class Config:
     """What a test can ask of it.
 
     ``eab_keys`` maps key identifiers to base64url HMAC keys and makes external account binding required. ``profiles``
-    maps names to descriptions; empty: the CA has none.
+    maps names to descriptions; empty: the CA has none. Names below those of ``prevalidated`` need no challenge.
     """
 
     eab_keys: Mapping[str, str] = field(default_factory=dict)
     profiles: Mapping[str, str] = field(default_factory=dict)
     caa_identities: tuple[str, ...] = ()
     terms: str = ""
+    prevalidated: tuple[str, ...] = ()
     valid_days: int = 90
 
 
@@ -189,6 +190,9 @@ class Acme2certifier:
             sections["Directory"]["caaidentities"] = json.dumps(config.caa_identities)
         if config.profiles:
             sections["Order"] = {"profiles": json.dumps(dict(config.profiles)), "profiles_check_disable": "False"}
+        if config.prevalidated:
+            domains = [f"*.{name}" for name in config.prevalidated]
+            sections["Authorization"] = {"prevalidated_domainlist": json.dumps(domains)}
         if config.eab_keys:
             (folder / "eab.json").write_text(json.dumps(dict(config.eab_keys)))
             sections["EABhandler"] = {
