@@ -111,7 +111,7 @@ def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places:
         IssuanceRequest(
             identifiers=csr.identifiers,
             csr_der=csr.der,
-            profile=choose_profile(services, account, wanted),
+            profile=choose_profile(services, account, wanted, csr.identifiers),
             preferred_challenges=wanted.preferred_challenges,
             alternates=wanted.preferred_chain is not None,
         ),

@@ -63,7 +63,7 @@ def issue_version(
     """
     target = replace(target, deploy_hooks=deploy_hooks)
     solvers = make_authenticators(services, request)
-    profile = choose_profile(services, account, request)
+    profile = choose_profile(services, account, request, target.identifiers)
     identifiers = target.identifiers
     # What was issued once is issued again nearly always: a renewal looks only when the CA has refused it.
     caa = look_at_caa(services, account.client, identifiers, request) if target.has_new_names else None

@@ -17,6 +17,7 @@ from acmectl.actions.requests import (
 )
 from acmectl.actions.shipped_hooks import installs_nothing, reload_hook
 from acmectl.cli.checks import checked_name
+from acmectl.cli.contents import preferred_chain
 from acmectl.cli.plugin_options import with_plugins
 from acmectl.cli.solvers import (
     Selection,
@@ -143,7 +144,7 @@ def certificate_request(
         webroot_map=webroots.webroot_map if selection.default == "webroot" else {},
         own=own,
         must_staple=settings.flag("must_staple"),
-        preferred_chain=settings.text("preferred_chain"),
+        preferred_chain=preferred_chain(settings),
         preferred_profile=settings.text("preferred_profile"),
         required_profile=settings.text("required_profile"),
         preferred_challenges=settings.items("preferred_challenges"),
@@ -158,6 +159,7 @@ def certificate_request(
         run_deploy_hooks=settings.flag("run_deploy_hooks"),
         check_endpoint=_endpoint(settings),
         caa_resolvers=settings.items("dns_resolver") if settings.flag("caa_check") else None,
+        ignore_ledger=settings.flag("ignore_ledger"),
     )
 
 

@@ -6,6 +6,7 @@ What a CA says of itself in its directory counts; this table is for choosing one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from acmectl.config.rows_general import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
 from acmectl.config.values import nearest, shown
@@ -14,13 +15,36 @@ from acmectl.errors import ConfigError, UsageError
 _HOUR, _DAY = 3600, 86_400
 
 
+class Counted(StrEnum):
+    """What a limit counts, and per what."""
+
+    ACCOUNT_ORDERS = "account-orders"
+    DOMAIN_CERTIFICATES = "domain-certificates"
+    SET_CERTIFICATES = "set-certificates"
+    NAME_FAILURES = "name-failures"
+    ADDRESS_ACCOUNTS = "address-accounts"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """``count`` of ``what`` in ``seconds``, as the CA publishes it."""
+    """``count`` of ``what`` in ``seconds``, as the CA publishes it: a token bucket that fills up evenly."""
 
+    counted: Counted
     what: str
     count: int
     seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownProfile:
+    """A profile of a CA. ``names`` is how many a certificate may have, None where that is not known.
+
+    ``default``: what is ordered without naming a profile.
+    """
+
+    name: str
+    names: int | None = None
+    default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +64,7 @@ class KnownCa:
     ended: str | None = None
     eab: bool = False
     ari: bool | None = None
-    profiles: tuple[str, ...] = ()
+    profiles: tuple[KnownProfile, ...] = ()
     staging: str | None = None
     challenges: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -48,7 +72,12 @@ class KnownCa:
 
 
 _HTTP_DNS = ("http-01", "dns-01")
-_PROFILES = ("classic", "tlsserver", "shortlived")
+# letsencrypt.org/docs/profiles, 2026-08-05
+_PROFILES = (
+    KnownProfile(name="classic", names=100, default=True),
+    KnownProfile(name="tlsserver", names=25),
+    KnownProfile(name="shortlived", names=25),
+)
 _ONE_NAME = "Free certificates have one name and its www."
 
 CATALOGUE: tuple[KnownCa, ...] = (
@@ -60,17 +89,29 @@ CATALOGUE: tuple[KnownCa, ...] = (
         profiles=_PROFILES,
         staging="letsencrypt-staging",
         challenges=(*_HTTP_DNS, "tls-alpn-01"),
-        notes=(
-            "IP addresses with the profile shortlived only.",
-            "At most 100 names with the profile classic, 25 with the others.",
-        ),
+        notes=("IP addresses with the profile shortlived only.",),
         # letsencrypt.org/docs/rate-limits, 2026-08-05
         limits=(
-            Limit(what="new orders per account", count=300, seconds=3 * _HOUR),
-            Limit(what="certificates per registered domain", count=50, seconds=7 * _DAY),
-            Limit(what="certificates per exact set of names", count=5, seconds=7 * _DAY),
-            Limit(what="failed validations per name and account", count=5, seconds=_HOUR),
-            Limit(what="new accounts per IP address", count=10, seconds=3 * _HOUR),
+            Limit(counted=Counted.ACCOUNT_ORDERS, what="new orders per account", count=300, seconds=3 * _HOUR),
+            Limit(
+                counted=Counted.DOMAIN_CERTIFICATES,
+                what="certificates per registered domain",
+                count=50,
+                seconds=7 * _DAY,
+            ),
+            Limit(
+                counted=Counted.SET_CERTIFICATES,
+                what="certificates per exact set of names",
+                count=5,
+                seconds=7 * _DAY,
+            ),
+            Limit(
+                counted=Counted.NAME_FAILURES,
+                what="failed validations per name and account",
+                count=5,
+                seconds=_HOUR,
+            ),
+            Limit(counted=Counted.ADDRESS_ACCOUNTS, what="new accounts per IP address", count=10, seconds=3 * _HOUR),
         ),
     ),
     KnownCa(
@@ -217,6 +258,15 @@ def directory_url(text: str, origin: str) -> str:
 def known(url: str) -> KnownCa | None:
     """What is known of the CA with this directory URL."""
     return _BY_URL.get(url)
+
+
+def profile_limit(url: str, profile: str | None) -> KnownProfile | None:
+    """The profile of the CA with this directory URL (None: the one that it uses unasked), if its limit is known."""
+    ca = _BY_URL.get(url)
+    for one in ca.profiles if ca is not None else ():
+        if one.names is not None and (one.default if profile is None else one.name == profile):
+            return one
+    return None
 
 
 def staging_of(url: str) -> str | None:

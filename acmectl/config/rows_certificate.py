@@ -182,7 +182,8 @@ ROWS = (
     OptionRow(
         names=("--preferred-chain",),
         metavar="ISSUER",
-        help="if the CA offers several chains, take the one whose topmost certificate this CN has issued",
+        help="if the CA offers several chains, take the one whose topmost certificate this CN has issued; or the SHA-256 "
+        "fingerprint or a key identifier of any certificate in it, in hexadecimal digits",
         topics=("security",),
         verbs=_ISSUING,
         stored="preferred_chain",
@@ -190,7 +191,7 @@ ROWS = (
     OptionRow(
         names=("--preferred-profile",),
         metavar="NAME",
-        help="certificate profile to ask for if the CA offers it",
+        help="certificate profile to ask for if the CA offers it and it allows as many names",
         topics=("security",),
         verbs=_ISSUING,
         stored="preferred_profile",

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmectl.errors import AcmectlError, ConfigError, ProtocolViolation
 from acmectl.pki import names
 from acmectl.pki.certificate import load_certificate, spki_of
+from acmectl.pki.chain_wish import parse_chain_wish
 from acmectl.pki.csr import spki_beside
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from acmectl.identifiers import Identifier
+    from acmectl.pki.chain_wish import ChainWish
 
 MAX_CHAIN = 1 << 20  # bytes
 MAX_CERTIFICATES = 20
@@ -164,22 +167,56 @@ def verify_lineage(cert_pem: bytes, chain_pem: bytes, fullchain_pem: bytes, priv
 
 
 def choose_chain(chains: Iterable[bytes], preferred: str | None) -> tuple[bytes, bool]:
-    """The chain (PEM) whose topmost certificate was issued by the common name ``preferred``, and whether there is one.
+    """The chain (PEM) that ``preferred`` names, and whether there is one.
+
+    It names a chain by the common name that issued its topmost certificate, by the SHA-256 fingerprint of a
+    certificate in it, or by a key identifier (``chain_wish``).
 
     ``chains`` gives the default first and is read no further than needed; without a match the default is given with
     False. Without a preference the default is a match. An alternate that cannot be read is passed over.
 
-    Raises: ProtocolViolation when ``chains`` is empty.
+    Raises: ProtocolViolation when ``chains`` is empty; ConfigError for a ``preferred`` that cannot be understood.
     """
     default: bytes | None = None
+    wish = None if preferred is None else parse_chain_wish(preferred)
     for chain in chains:
         if default is None:
             default = chain
-        if preferred is None or topmost_issuer(chain) == preferred:
+        if wish is None or _is_wanted(chain, wish):
             return chain, True
     if default is None:
         raise ProtocolViolation("The CA offered no certificate chain.")
     return default, False
+
+
+def _is_wanted(chain_pem: bytes, wish: ChainWish) -> bool:
+    if topmost_issuer(chain_pem) == wish.name:
+        return True
+    if wish.fingerprint is None and wish.key_id is None:
+        return False
+    try:
+        certificates = [load_certificate(part) for part in split_chain(chain_pem)]
+        if wish.fingerprint is not None:
+            return any(one.fingerprint(SHA256()) == wish.fingerprint for one in certificates)
+        found = [key_id for one in certificates if (key_id := _subject_key_id(one)) is not None]
+        above = _authority_key_id(certificates[-1])
+    except (AcmectlError, *names.MALFORMED):
+        return False
+    return wish.key_id in found or wish.key_id == above
+
+
+def _subject_key_id(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _authority_key_id(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return None
 
 
 def topmost_issuer(chain_pem: bytes) -> str | None:

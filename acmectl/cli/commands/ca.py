@@ -62,7 +62,7 @@ def _catalogue_lines(ca: KnownCa) -> list[str]:
             f"Renewal information (ARI): {_said(ca.ari)}",
         ]
     if ca.profiles:
-        lines.append(f"Profiles: {', '.join(ca.profiles)}")
+        lines.append(f"Profiles: {', '.join(one.name for one in ca.profiles)}")
     if ca.staging is not None:
         lines.append(f"Dry runs go to: {ca.staging}")
     return [*lines, *_known_lines(ca)]
@@ -71,6 +71,7 @@ def _catalogue_lines(ca: KnownCa) -> list[str]:
 def _known_lines(ca: KnownCa) -> list[str]:
     """What no directory says."""
     lines = [f"Challenges: {', '.join(ca.challenges)}"] if ca.challenges else []
+    lines += [f"Names: at most {one.names} with the profile {one.name}" for one in ca.profiles if one.names is not None]
     lines += [f"Limit: {limit.count} {limit.what} in {_span(limit.seconds)}" for limit in ca.limits]
     return lines + [f"Note: {note}" for note in ca.notes]
 
@@ -121,7 +122,8 @@ def _known_object(ca: KnownCa) -> dict[str, object]:
         "ended": ca.ended,
         "eab": ca.eab,
         "ari": ca.ari,
-        "profiles": list(ca.profiles),
+        "profiles": [one.name for one in ca.profiles],
+        "profile_names": {one.name: one.names for one in ca.profiles if one.names is not None},
         "staging": ca.staging,
         "challenges": list(ca.challenges),
         "notes": list(ca.notes),

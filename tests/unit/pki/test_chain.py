@@ -2,10 +2,12 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
-from acmectl.errors import ProtocolViolation
+from acmectl.errors import ConfigError, ProtocolViolation
 from acmectl.identifiers import Identifier, parse_any
 from acmectl.pki.chain import choose_chain, normalise, split_chain, topmost_issuer, verify_issued, verify_lineage
+from acmectl.pki.chain_wish import ChainWish, parse_chain_wish
 from acmectl.pki.keys import KeySpec, generate_key, public_bytes_of
 from tests.unit.pki.authority import NOW, root
 
@@ -184,3 +186,48 @@ def test_an_alternate_that_cannot_be_read_is_passed_over():
 def test_a_ca_without_any_chain_is_a_violation():
     with pytest.raises(ProtocolViolation):
         choose_chain([], None)
+
+
+def _fingerprint(authority):
+    return authority.certificate.fingerprint(SHA256()).hex()
+
+
+def _key_id(authority):
+    return authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+
+
+def test_a_chain_is_chosen_by_the_fingerprint_of_any_certificate_in_it():
+    default, alternate = LEAF + LOWER.pem + OTHER.pem, LEAF + LOWER.pem + MIDDLE.pem
+    digits = _fingerprint(MIDDLE)
+    colons = ":".join(digits[at : at + 2] for at in range(0, 64, 2)).upper()
+    for text in (digits, colons, f"sha256:{digits}", f"SHA256:{colons}"):
+        assert choose_chain([default, alternate], text) == (alternate, True)
+    # The root that is not sent has a fingerprint that nobody can see.
+    assert choose_chain([default, alternate], _fingerprint(ROOT)) == (default, False)
+    assert choose_chain([b"rubbish", alternate], digits) == (alternate, True)
+
+
+def test_a_chain_is_chosen_by_a_key_identifier_in_it_or_above_it():
+    leaf = ROOT.leaf(KEY, NAMES)
+    default, alternate = leaf + OTHER.pem, leaf
+    for text in (_key_id(ROOT), f"ski:{_key_id(ROOT)}", f"keyid:{_key_id(ROOT).upper()}"):
+        assert choose_chain([default, alternate], text) == (alternate, True)
+    assert choose_chain([alternate, default], f"ski:{_key_id(OTHER)}") == (default, True)
+    assert choose_chain([default, alternate], f"ski:{_key_id(MIDDLE)}") == (default, False)
+
+
+def test_an_issuer_whose_name_looks_like_a_fingerprint_is_found_by_its_name():
+    strange = root("ab" * 32)
+    alternate = strange.leaf(KEY, NAMES)
+    assert choose_chain([LEAF, alternate], "ab" * 32) == (alternate, True)
+
+
+@pytest.mark.parametrize("text", ["sha256:abcd", "sha256:", "ski:", "ski:xyz", "keyid:a", "sha256:" + "ab" * 20])
+def test_what_no_chain_can_be_named_by_is_refused(text):
+    with pytest.raises(ConfigError):
+        parse_chain_wish(text)
+
+
+@pytest.mark.parametrize("text", ["ISRG Root X1", "ab" * 19, "ab" * 33, "g" * 64, ":" * 40, "a:" * 32])
+def test_everything_else_is_a_name_alone(text):
+    assert parse_chain_wish(text) == ChainWish(name=text)
