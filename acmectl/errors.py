@@ -5,6 +5,7 @@
     AcmectlError                      exit 1; every one has a message of one line and, where possible, a hint
     ├── UsageError                    exit 2: flags, verbs, configuration files that cannot be understood
     ├── ConfigError                   exit 1: understood, but cannot be done (bad names, conflicting options)
+    │   └── LimitReached              a limit of the CA is used up, by what this machine has counted
     ├── AcmeError                     between us and the CA
     │   ├── TransportError            no answer: refused, unresolved, TLS, time-out
     │   ├── ProtocolViolation         an answer that RFC 8555 does not allow
@@ -72,6 +73,17 @@ class ConfigError(AcmectlError):
 
 class RenewalFileInvalid(ConfigError):
     """A renewal file holds a value that cannot be what its key needs."""
+
+
+class LimitReached(ConfigError):
+    """A published limit of the CA is used up, as far as this machine knows: the order was not placed.
+
+    ``retry_at`` (aware UTC) is when the next one is possible.
+    """
+
+    def __init__(self, message: str, *, retry_at: datetime, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_at = retry_at
 
 
 class AcmeError(AcmectlError):

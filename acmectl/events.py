@@ -37,11 +37,15 @@ class IssuanceStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlaced(Event):
-    """The CA accepted an order; ``resumed`` when an earlier run had placed it."""
+    """The CA accepted an order; ``resumed`` when an earlier run had placed it.
+
+    ``replaces``: as the replacement of a certificate (RFC 9773 section 5).
+    """
 
     url: str
     status: str
     resumed: bool = False
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
 from acmectl.actions.caa import look_at_caa, told_before
 from acmectl.actions.choices import checked_chain, choose_profile
+from acmectl.actions.order_ledger import counted
 from acmectl.actions.settle import settle_all
 from acmectl.errors import ConfigError, UsageError
 from acmectl.events import IssuanceStarted
@@ -79,7 +80,7 @@ def obtain_for_csr(
             settle_all(services)
         places = _places(request)
         check_free(path for path in places.values() if path != STDOUT)
-        return _issue(services, wanted, csr, places)
+        return _issue(services, wanted, csr, places, keeps_nothing=request.keeps_nothing)
 
 
 def named_csr(path: Path, identifiers: tuple[Identifier, ...]) -> CsrInfo:
@@ -99,38 +100,43 @@ def named_csr(path: Path, identifiers: tuple[Identifier, ...]) -> CsrInfo:
     return csr
 
 
-def _issue(services: Services, wanted: CertificateRequest, csr: CsrInfo, places: dict[str, Path]) -> CsrResult:
+def _issue(
+    services: Services, wanted: CertificateRequest, csr: CsrInfo, places: dict[str, Path], *, keeps_nothing: bool
+) -> CsrResult:
     solvers = make_authenticators(services, wanted)
     solvers.check(csr.identifiers)
     account = open_account(services, wanted.account)
     solvers.check_account(csr.identifiers, thumbprint=account.client.key.thumbprint())
     verb = "simulate-request" if wanted.dry_run else "request"
     services.observe(IssuanceStarted(verb=verb, lineage="", identifiers=csr.identifiers))
-    chains = issue(
-        account.client,
-        IssuanceRequest(
-            identifiers=csr.identifiers,
-            csr_der=csr.der,
-            profile=choose_profile(services, account, wanted, csr.identifiers),
-            preferred_challenges=wanted.preferred_challenges,
-            alternates=wanted.preferred_chain is not None,
-        ),
-        solvers,
-        policy=IssuancePolicy(
-            timeout=wanted.issuance_timeout,
-            preflight=wanted.preflight,
-            revalidate=wanted.revalidates,
-            finalize=wanted.finalize,
-        ),
-        journal=NoJournal(),
-        clock=services.clock,
-        interrupts=services.interrupts,
-        observe=services.observe,
-        before_respond=told_before(
-            look_at_caa(services, account.client, csr.identifiers, wanted),
-            pause_for_debugging(services) if wanted.debug_challenges else None,
-        ),
-    )
+    # Where nothing is kept there is no ledger either.
+    ledger = nullcontext(services.observe) if keeps_nothing else counted(services, account, csr.identifiers, wanted)
+    with ledger as observe:
+        chains = issue(
+            account.client,
+            IssuanceRequest(
+                identifiers=csr.identifiers,
+                csr_der=csr.der,
+                profile=choose_profile(services, account, wanted, csr.identifiers),
+                preferred_challenges=wanted.preferred_challenges,
+                alternates=wanted.preferred_chain is not None,
+            ),
+            solvers,
+            policy=IssuancePolicy(
+                timeout=wanted.issuance_timeout,
+                preflight=wanted.preflight,
+                revalidate=wanted.revalidates,
+                finalize=wanted.finalize,
+            ),
+            journal=NoJournal(),
+            clock=services.clock,
+            interrupts=services.interrupts,
+            observe=observe,
+            before_respond=told_before(
+                look_at_caa(services, account.client, csr.identifiers, wanted),
+                pause_for_debugging(services) if wanted.debug_challenges else None,
+            ),
+        )
     if not chains:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)
     issued = checked_chain(services, chains, wanted.preferred_chain, csr.spki, csr.identifiers, quiet=wanted.dry_run)

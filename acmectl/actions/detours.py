@@ -14,6 +14,7 @@ from acmectl.errors import (
     AcmectlError,
     AcmeError,
     ConfigError,
+    LimitReached,
     PollTimeout,
     ProtocolViolation,
     RateLimited,
@@ -85,7 +86,7 @@ class Detours:
                 if out_of_order(error):
                     failure = error
                     pauses[server] = pause_until(error, now)
-                    if not (isinstance(error, RateLimited) and error.status == _TOO_MANY):
+                    if not _is_a_limit(error):
                         self._down[server] = error
                 self._tell(server, error, last=last)
         assert failure is not None  # noqa: S101 - there are at least two, and each has failed
@@ -122,13 +123,18 @@ def out_of_order(error: AcmectlError) -> bool:
     """Whether the CA itself is at fault, and another may do better."""
     if isinstance(error, ServerProblem):
         return isinstance(error, RateLimited) or error.status >= _SERVER_ERROR
-    return isinstance(error, TransportError | PollTimeout | ProtocolViolation)
+    return isinstance(error, TransportError | PollTimeout | ProtocolViolation | LimitReached)
+
+
+def _is_a_limit(error: AcmectlError) -> bool:
+    """Whether it is about an account or some names, so that the CA may do well by another certificate."""
+    return isinstance(error, LimitReached) or (isinstance(error, RateLimited) and error.status == _TOO_MANY)
 
 
 def pause_until(error: AcmectlError, now: datetime) -> datetime:
     """When a CA that failed with ``error`` is asked first again."""
     until = now + COOL_DOWN
-    asked = error.retry_at if isinstance(error, RateLimited) else None
+    asked = error.retry_at if isinstance(error, RateLimited | LimitReached) else None
     return until if asked is None else min(max(until, asked), now + _LONGEST)
 
 

@@ -18,6 +18,7 @@ from acmectl.errors import (
     AuthorizationFailed,
     HookFailed,
     Interrupted,
+    LimitReached,
     RateLimited,
     RenewalFileInvalid,
     StorageError,
@@ -25,6 +26,7 @@ from acmectl.errors import (
 from acmectl.pki.summary import summary
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from acmectl.actions.accounts import OpenAccount
@@ -68,7 +70,7 @@ class Renewer:
         except Interrupted:
             raise
         except AcmectlError as error:
-            self._note_failure(snapshot, error)
+            next_at = self._note_failure(snapshot, error)
             invalid = isinstance(error, RenewalFileInvalid)
             return LineageResult(
                 name=snapshot.name,
@@ -78,6 +80,7 @@ class Renewer:
                 hint=error.hint,
                 rule=str(due.rule),
                 not_after=snapshot.not_after,
+                next_at=next_at,
                 version=snapshot.version,
                 server=snapshot.server,
                 failures=error.failures if isinstance(error, AuthorizationFailed) else (),
@@ -201,15 +204,18 @@ class Renewer:
                 held.callback(lock.release)
             yield
 
-    def _note_failure(self, snapshot: Snapshot, error: AcmectlError) -> None:
-        """Keep how often it has failed and when to try again; a note that cannot be kept must not hide the failure."""
+    def _note_failure(self, snapshot: Snapshot, error: AcmectlError) -> datetime | None:
+        """Keep how often it has failed and when to try again, and give that time (aware UTC).
+
+        A note that cannot be kept must not hide the failure.
+        """
         if not self._keep_notes:
             return
         backoff = Backoff.from_json(snapshot.own.get("backoff")).failed(
             self._services.clock.now(),
             error.message,
             expires=snapshot.not_after,
-            retry_at=error.retry_at if isinstance(error, RateLimited) else None,
+            retry_at=error.retry_at if isinstance(error, RateLimited | LimitReached) else None,
             paused=isinstance(error, RateLimited) and _PAUSED.search(error.problem.detail) is not None,
         )
         if backoff.paused:
@@ -221,3 +227,4 @@ class Renewer:
             from acmectl.events import Notice
 
             self._services.observe(Notice(text=problem.message, level="warning"))
+        return backoff.not_before

@@ -108,7 +108,8 @@ class CertificateRequest:
 
     ``finalize`` is False for a dry run against a CA that would issue for real. ``params`` is what ``[renewalparams]``
     will hold; ``own`` what the section ``[acmectl]`` will. ``csr_key`` is the private key (PEM) of the CSR in ``own``,
-    where it was given now. ``caa_resolvers`` help to look up CAA records (empty: the system's); None: nobody looks.
+    where it was given now. ``ignore_ledger``: order although a limit of the CA is known to be used up.
+    ``caa_resolvers`` help to look up CAA records (empty: the system's); None: nobody looks.
     """
 
     account: AccountRequest
@@ -148,3 +149,4 @@ class CertificateRequest:
 
 Complete = Callable[["RenewalConf | None", "tuple[Identifier, ...]"], CertificateRequest]
 """Makes the request for one lineage and its names: what was given now, over its renewal file (None: new)."""
+    ignore_ledger: bool = False

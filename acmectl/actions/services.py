@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from acmectl.storage.accounts import AccountStore
     from acmectl.storage.layout import Layout
     from acmectl.storage.lineages import LineageStore
+    from acmectl.storage.order_ledger import OrderLedger
     from acmectl.storage.pending import PendingStore
 
 
@@ -80,6 +81,7 @@ class Services:
     accounts: AccountStore
     lineages: LineageStore
     pending: PendingStore
+    orders: OrderLedger
     hooks: HookRunner
     lock: Callable[[], AbstractContextManager[object]]
     load_authenticator: LoadAuthenticator

@@ -12,6 +12,7 @@ from acmectl.actions.choices import checked_chain, choose_profile
 from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.drafting import draft_for
 from acmectl.actions.journal import TO_BE_CHANGED, PendingJournal, forget_failed_order
+from acmectl.actions.order_ledger import counted
 from acmectl.actions.version_conf import conf_for
 from acmectl.errors import AuthorizationFailed, ProtocolViolation, ServerProblem
 from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, NamesRefused, Notice, WentLive
@@ -114,30 +115,35 @@ def _attempt(
             services, account, target.name, target.identifiers, draft=draft, profile=profile, version=version
         )
     resumed = draft.resume is not None and draft.resume.order.finalized
-    chains = issue(
-        account.client,
-        IssuanceRequest(
-            identifiers=target.identifiers,
-            csr_der=draft.csr_der,
-            profile=profile,
-            replaces=None if request.dry_run else _predecessor(account, target),
-            preferred_challenges=request.preferred_challenges,
-            alternates=request.preferred_chain is not None,
-            resume_order=draft.resume.order.order_url if draft.resume is not None else None,
-        ),
-        solvers,
-        policy=IssuancePolicy(
-            timeout=request.issuance_timeout,
-            preflight=request.preflight,
-            revalidate=request.revalidates,
-            finalize=request.finalize,
-        ),
-        journal=journal,
-        clock=services.clock,
-        interrupts=services.interrupts,
-        observe=services.observe,
-        before_respond=told_before(caa, pause_for_debugging(services) if request.debug_challenges else None),
-    )
+    replaces = None if request.dry_run else _predecessor(account, target)
+    resumes = draft.resume is not None
+    with counted(
+        services, account, target.identifiers, request, existing=target.existing, replaces=replaces, resumes=resumes
+    ) as observe:
+        chains = issue(
+            account.client,
+            IssuanceRequest(
+                identifiers=target.identifiers,
+                csr_der=draft.csr_der,
+                profile=profile,
+                replaces=replaces,
+                preferred_challenges=request.preferred_challenges,
+                alternates=request.preferred_chain is not None,
+                resume_order=draft.resume.order.order_url if draft.resume is not None else None,
+            ),
+            solvers,
+            policy=IssuancePolicy(
+                timeout=request.issuance_timeout,
+                preflight=request.preflight,
+                revalidate=request.revalidates,
+                finalize=request.finalize,
+            ),
+            journal=journal,
+            clock=services.clock,
+            interrupts=services.interrupts,
+            observe=observe,
+            before_respond=told_before(caa, pause_for_debugging(services) if request.debug_challenges else None),
+        )
     if not chains:
         return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
     spki = spki_beside(draft.key_pem)

@@ -109,6 +109,8 @@ def error_object(error: errors.AcmectlError) -> dict[str, object]:
     if isinstance(error, errors.RateLimited):
         content["retry_at"] = error.retry_at.isoformat() if error.retry_at else None
         content["help_url"] = error.help_url
+    if isinstance(error, errors.LimitReached):
+        content["retry_at"] = error.retry_at.isoformat()
     if isinstance(error, errors.UserActionRequired):
         content["url"] = error.url
     if isinstance(error, errors.AuthorizationFailed):

@@ -15,6 +15,7 @@ from acmectl.storage.directories import prepare_directories
 from acmectl.storage.layout import Layout
 from acmectl.storage.lineages import LineageStore
 from acmectl.storage.locks import StoreLocks
+from acmectl.storage.order_ledger import OrderLedger
 from acmectl.storage.pending import PendingStore
 from acmectl.storage.trust import RememberedTrust
 
@@ -67,6 +68,7 @@ def build_services(app: App, *, writes: bool = True) -> Services:
         accounts=AccountStore(layout),
         lineages=LineageStore(layout),
         pending=PendingStore(layout),
+        orders=OrderLedger(layout),
         hooks=hooks,
         lock=lambda: StoreLocks(
             layout,

@@ -77,6 +77,15 @@ ROWS = (
         verbs=("certonly", "renew"),
     ),
     OptionRow(
+        names=("--ignore-ledger",),
+        kind="flag",
+        default=False,
+        help="order although the CA will refuse it, going by what this machine has counted of the CA's limits",
+        topics=("automation",),
+        verbs=("certonly", "renew"),
+        certbot=False,
+    ),
+    OptionRow(
         names=("--keep-until-expiring", "--keep", "--reinstall"),
         kind="flag",
         default=False,

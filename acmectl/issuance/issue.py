@@ -109,16 +109,18 @@ def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, obser
                 not_after=request.not_after,
             )
 
+    replaces = request.replaces
     try:
-        order = place(request.replaces)
+        order = place(replaces)
     except ServerProblem as error:
-        if request.replaces is None or not _may_be_the_predecessor(error):
+        if replaces is None or not _may_be_the_predecessor(error):
             raise
         observe(Notice(text=f"The CA takes no order as a replacement ({error.problem.detail}); ordering anew."))
-        order = place(None)
+        replaces = None
+        order = place(replaces)
     if order.status is OrderStatus.INVALID:
         raise order_refused(order)
-    observe(OrderPlaced(url=order.url, status=order.status))
+    observe(OrderPlaced(url=order.url, status=order.status, replaces=replaces is not None))
     return order
 
 
