@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from acmectl.actions.endpoint import Endpoint
     from acmectl.actions.hooks import HookCommands
+    from acmectl.actions.lifetime import NotAfter
+    from acmectl.actions.outputs import Outputs
     from acmectl.identifiers import Identifier
     from acmectl.pki.keys import KeySpec
     from acmectl.plugin.api import DnsSettings
@@ -65,13 +67,20 @@ class AccountRequest:
 class KeyRequest:
     """The certificate's key: ``spec`` for a new one; ``reuse`` keeps the lineage's present key unless ``new_key``.
 
-    ``explicit``: type, size or curve were asked for now, so that a reused key must be of that kind.
+    ``token``: it lies in a PKCS#11 token, and this URI names it (RFC 7512).
+
+    ``explicit``: type, size or curve were asked for now, so that a reused key must be of that kind. ``stage_next``: the
+    next key is staged for DANE (actions.next_key). ``compromised``: the present key must not be used again, so that a
+    staged one takes its place whatever DNS says of it.
     """
 
     spec: KeySpec
+    token: str | None = None
     explicit: bool = False
     reuse: bool = False
     new_key: bool = False
+    stage_next: bool = False
+    compromised: bool = False
 
 
 class Pattern(Protocol):
@@ -123,6 +132,8 @@ class CertificateRequest:
     webroot_map: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, JsonValue] = field(default_factory=dict)
     must_staple: bool = False
+    common_name: str | None = None
+    not_after: NotAfter | None = None
     preferred_chain: str | None = None
     preferred_profile: str | None = None
     required_profile: str | None = None
@@ -137,8 +148,10 @@ class CertificateRequest:
     break_my_certs: bool = False
     run_deploy_hooks: bool = False
     check_endpoint: Endpoint | None = None
+    outputs: Outputs | None = None
     csr_key: bytes | None = field(default=None, repr=False)
     caa_resolvers: tuple[str, ...] | None = None
+    ignore_ledger: bool = False
 
     @property
     def revalidates(self) -> bool:
@@ -149,4 +162,3 @@ class CertificateRequest:
 
 Complete = Callable[["RenewalConf | None", "tuple[Identifier, ...]"], CertificateRequest]
 """Makes the request for one lineage and its names: what was given now, over its renewal file (None: new)."""
-    ignore_ledger: bool = False
