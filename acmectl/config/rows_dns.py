@@ -126,7 +126,7 @@ ROWS = (
         default=False,
         help="ask all authoritative name servers whether they have the records; change nothing",
         topics=("dns",),
-        verbs=("dns-record",),
+        verbs=("dns-record", "tlsa"),
         certbot=False,
         in_files=False,
     ),

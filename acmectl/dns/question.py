@@ -61,7 +61,7 @@ class Reply:
     """``values`` of the record type that was asked for; ``alias`` where the name points elsewhere.
 
     ``zone`` is the zone cut of a referral, or the zone whose SOA came with the answer. ``detail`` says more about an
-    outcome that is no answer.
+    outcome that is no answer. ``ttl`` is how long others may remember the values, in seconds.
     """
 
     outcome: Outcome
@@ -69,6 +69,7 @@ class Reply:
     alias: str | None = None
     zone: str | None = None
     detail: str = ""
+    ttl: int | None = None
 
     def describe(self) -> str:
         """The outcome for a message."""
@@ -117,9 +118,9 @@ def _meaning(answer: dns.message.Message, name: str, kind: str, *, recursive: bo
         return Reply(outcome=Outcome.REFUSED, detail=dns.rcode.to_text(code))
     if code not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return Reply(outcome=Outcome.BROKEN, detail=dns.rcode.to_text(code))
-    values, alias = _answers(answer, name, kind)
+    values, alias, ttl = _answers(answer, name, kind)
     if values:
-        return Reply(outcome=Outcome.FOUND, values=values)
+        return Reply(outcome=Outcome.FOUND, values=values, ttl=ttl)
     if alias is not None:
         return Reply(outcome=Outcome.ALIAS, alias=alias)
     apex = next((_text(rrset.name) for rrset in answer.authority if _kind(rrset) == "SOA"), None)
@@ -136,16 +137,16 @@ def _meaning(answer: dns.message.Message, name: str, kind: str, *, recursive: bo
     return Reply(outcome=Outcome.NO_DATA, zone=apex)
 
 
-def _answers(answer: dns.message.Message, name: str, kind: str) -> tuple[tuple[str, ...], str | None]:
-    """Values at ``name`` itself, and where it points if it is an alias: never what lies behind the alias."""
+def _answers(answer: dns.message.Message, name: str, kind: str) -> tuple[tuple[str, ...], str | None, int]:
+    """Values at ``name`` itself, and where it points if it is an alias: never what lies behind the alias; the TTL."""
     for rrset in answer.answer:
         if _text(rrset.name) != name:
             continue
         if _kind(rrset) == kind:
-            return tuple(_value(rdata, kind) for rdata in rrset), None
+            return tuple(_value(rdata, kind) for rdata in rrset), None, rrset.ttl
         if _kind(rrset) == "CNAME":
-            return (), _text(rrset[0].target)
-    return (), None
+            return (), _text(rrset[0].target), rrset.ttl
+    return (), None, 0
 
 
 def _value(rdata: object, kind: str) -> str:

@@ -1,0 +1,83 @@
+"""TLSA records as the authoritative servers of their names have them (RFC 6698)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.dns.question import Outcome, Reply, Server, ask
+from acmectl.dns.resolver import Resolver, parse_server
+from acmectl.dns.zones import ZoneFinder
+from acmectl.errors import NameServerError
+from acmectl.workers import first_error, run_each
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from acmectl.interrupts import Interrupts
+
+_WORKERS = 8
+_TIMEOUT = 3.0  # seconds for one server
+_NEVER = (Outcome.REFUSED, Outcome.LAME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one name server says: ``values`` in presentation format, untrusted; or why it says nothing (``problem``)."""
+
+    server: str
+    values: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """The answers for one name. ``ttl``: seconds, the largest that was seen; ``problem``: nobody could be asked."""
+
+    name: str
+    said: tuple[Said, ...] = ()
+    ttl: int = 0
+    problem: str | None = None
+
+
+def look_at(names: Sequence[str], resolvers: Sequence[str], interrupts: Interrupts) -> tuple[Looked, ...]:
+    """Ask every authoritative server of each of ``names`` (absolute, no trailing dot), many at once.
+
+    ``resolvers`` find the servers; none given: those of the system. What goes wrong is in the answers. Servers that do
+    not know the zone, or that this machine has no route to, are left out where another one answers.
+
+    Raises: ConfigError for what is no resolver; Interrupted.
+    """
+    finder = ZoneFinder(Resolver([parse_server(text) for text in resolvers]))
+    return tuple(
+        first_error(run_each(lambda name: _look(finder, name), names, workers=_WORKERS, interrupts=interrupts))
+    )
+
+
+def _look(finder: ZoneFinder, name: str) -> Looked:
+    try:
+        place = finder.locate(name)
+    except NameServerError as error:
+        return Looked(name=name, problem=error.message.rstrip("."))
+    if place.unconfirmed is not None:
+        return Looked(name=name, problem=f"no name server of {place.zone} answers: {place.unconfirmed}")
+    replies = [(server, ask(server, place.name, "TLSA", timeout=_TIMEOUT)) for server in place.servers]
+    if any(reply.outcome.is_usable for _, reply in replies):
+        replies = [(server, reply) for server, reply in replies if not _is_no_matter(reply)]
+    return Looked(
+        name=name,
+        said=tuple(_said(server, reply) for server, reply in replies),
+        ttl=max((reply.ttl or 0 for _, reply in replies), default=0),
+    )
+
+
+def _is_no_matter(reply: Reply) -> bool:
+    """Nobody gets an old answer from a server that never answers for the zone."""
+    no_route = reply.outcome is Outcome.UNREACHABLE and "unreachable" in reply.detail.lower()
+    return reply.outcome in _NEVER or no_route
+
+
+def _said(server: Server, reply: Reply) -> Said:
+    if reply.outcome in (Outcome.FOUND, Outcome.NO_DATA, Outcome.NO_NAME):
+        return Said(server=str(server), values=reply.values)
+    return Said(server=str(server), problem=reply.describe())
