@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What was asked for: names, perhaps a lineage, and the switches that settle doubts beforehand."""
+    """What was asked for: names, perhaps a lineage, and the switches that settle doubts beforehand.
+
+    ``next_key`` is what a certificate that is kept is to have from now on (actions.next_key.turn).
+    """
 
     identifiers: tuple[Identifier, ...] = ()
     cert_name: str | None = None
@@ -24,6 +28,7 @@ class Wanted:
     duplicate: bool = False
     renew_with_new_domains: bool = False
     dry_run: bool = False
+    next_key: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

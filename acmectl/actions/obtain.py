@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from acmectl.actions.authenticators import make_authenticators
 from acmectl.actions.csr_stored import key_is_elsewhere, refuse_other_names
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
 from acmectl.actions.detours import Detours
+from acmectl.actions.deploying import deploy_steps, settle_steps
 from acmectl.actions.due import parse_before_expiry, renewal_due
-from acmectl.actions.endpoint import owed_steps, settle_endpoint
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import Ledger, Owed
+from acmectl.actions.next_key import turn
+from acmectl.actions.outputs import bring_up_to_date, check_outputs, stored_paths
 from acmectl.actions.renewable import refuse_certbots_plugin
 from acmectl.actions.second_look import due_after_all
 from acmectl.actions.settle import settle_all
@@ -31,16 +34,22 @@ from acmectl.storage.lineage import BrokenLineage
 from acmectl.storage.remains import sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
     from acmectl.actions.accounts import OpenAccount
+    from acmectl.actions.outputs import Outputs
     from acmectl.actions.requests import CertificateRequest, Complete
     from acmectl.actions.services import Services
     from acmectl.actions.version import NewVersion
     from acmectl.identifiers import Identifier
     from acmectl.pki.summary import CertificateSummary
     from acmectl.storage.lineage import Lineage
+    from acmectl.storage.renewal_conf import RenewalConf
+
+OutputsOf = Callable[["RenewalConf"], "Outputs | None"]
+"""The files beside the live links that are wanted of a lineage: what was given now, over its renewal file."""
 
 
 class Outcome(StrEnum):
@@ -57,7 +66,8 @@ class Obtained:
     """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail, though the certificate is kept.
 
     ``owed`` are deploy hooks of an earlier run that have not succeeded yet. ``key_elsewhere``: the certificate is made
-    from a CSR whose private key is not here. ``servers``: the CAs that may issue it, if they are several.
+    from a CSR whose private key is not here. ``servers``: the CAs that may issue it, if they are several. ``outputs``:
+    the files beside the live links, by the options that ask for them.
     """
 
     outcome: Outcome
@@ -76,10 +86,14 @@ class Obtained:
     owed: tuple[str, ...] = ()
     key_elsewhere: bool = False
     servers: tuple[str, ...] = ()
+    outputs: Mapping[str, Path] = field(default_factory=dict)
 
 
-def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
-    """Obtain, renew or keep a certificate. Raises: AcmectlError of every kind; nothing on disk is half-changed then."""
+def obtain(services: Services, wanted: Wanted, complete: Complete, outputs: OutputsOf = lambda _conf: None) -> Obtained:
+    """Obtain, renew or keep a certificate; of one that is kept the ``outputs`` are brought up to date.
+
+    Raises: AcmectlError of every kind; nothing on disk is half-changed then.
+    """
     with services.lock():
         if not wanted.dry_run:
             settle_all(services)
@@ -90,7 +104,9 @@ def obtain(services: Services, wanted: Wanted, complete: Complete) -> Obtained:
             plan = _settled(services, wanted)
         match plan:
             case Keep(lineage=name):
-                return kept(services, name)
+                if not wanted.dry_run:
+                    turn(services, name, wanted.next_key)
+                return kept(services, name, outputs if not wanted.dry_run else None)
             case New(name=name, identifiers=identifiers):
                 chosen = name or services.lineages.choose_name(identifiers[0].base)
                 services.lineages.check_free(chosen)
@@ -107,6 +123,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
     request = complete(target.existing.conf if target.existing is not None else None, target.identifiers)
     refuse_test_over_real(target, request)
     refuse_other_names(target.name, target.identifiers, request)
+    check_outputs(services, target, request)
     refuse_certbots_plugin(services, target.existing, target.identifiers, request)
     # What has a port or a person to itself is checked after the pre hooks, which may have to make room for it.
     make_authenticators(services, request).check(target.identifiers, shared_only=True)
@@ -118,7 +135,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
         at = with_account(at, account.stored.id)
         session.before(at.hooks)
         announce(services, target, at)
-        owed = owed_steps(session.deploy_commands(at.hooks), at.check_endpoint)
+        owed = deploy_steps(session, at)
         return at, account, issue_version(services, account, target, at, deploy_hooks=owed)
 
     try:
@@ -152,6 +169,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
         finalized=request.finalize,
         hook_failures=tuple(failures),
         servers=request.servers,
+        outputs=request.outputs.paths if request.outputs is not None and live is not None else {},
         key_elsewhere=live is not None and key_is_elsewhere(services.lineages.get(made.name)),
     )
 
@@ -159,7 +177,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
 def deploy(
     services: Services, session: HookSession, made: NewVersion, request: CertificateRequest, target: Target
 ) -> tuple[list[HookFailed], Owed]:
-    """Run the deploy hooks for what was made, check the endpoint and keep the ledger; the failures, and what is owed.
+    """Write files, run the deploy hooks and check the endpoint for what was made; the failures, and what is owed.
 
     In a dry run they run only if that was asked for, with the present live directory.
     """
@@ -168,12 +186,10 @@ def deploy(
         run = request.run_deploy_hooks and target.existing is not None
         failures = session.deploy(request.hooks, live_dir, made.identifiers) if run else []
         return failures, Owed(version=0, hooks=())
-    steps = owed_steps(session.deploy_commands(request.hooks), request.check_endpoint)
-    ledger = Ledger(services.lineages, made.name, Owed(version=made.number, hooks=steps))
-    failures = session.deploy(request.hooks, live_dir, made.identifiers, succeeded=ledger.settle)
-    failures += settle_endpoint(services, made.name, request.check_endpoint, ledger, hooks_failed=bool(failures))
-    if failures:
-        ledger.postpone(services.clock.now(), failures[0].message)
+    ledger = Ledger(services.lineages, made.name, Owed(version=made.number, hooks=deploy_steps(session, request)))
+    failures = settle_steps(
+        services, session, request, ledger, name=made.name, live_dir=live_dir, identifiers=made.identifiers
+    )
     return failures, ledger.owed
 
 
@@ -308,8 +324,13 @@ def _answered(services: Services, ask: Ask) -> Renew | Keep:
             raise ConfigError(f"The certificate {ask.lineage} was left as it is.", hint="Choose another --cert-name.")
 
 
-def kept(services: Services, name: str) -> Obtained:
-    """The outcome for a lineage that is not due and stays as it is. Raises: LineageNotFound, StorageError."""
+def kept(services: Services, name: str, outputs: OutputsOf | None = None) -> Obtained:
+    """The outcome for a lineage that is not due and stays as it is, but for its files of ``outputs``.
+
+    Raises: LineageNotFound, StorageError; ConfigError for outputs that cannot be.
+    """
+    conf = services.lineages.get(name).conf
+    failures = [] if outputs is None else bring_up_to_date(services, name, outputs(conf))
     lineage = services.lineages.get(name)
     certificate = summary(lineage.read("cert"))
     debt = Owed.from_json(lineage.conf.own.get(deploy_ledger.KEY))
@@ -323,5 +344,7 @@ def kept(services: Services, name: str) -> Obtained:
         not_after=certificate.not_after,
         serial=certificate.serial,
         version=lineage.version,
+        hook_failures=tuple(failures),
+        outputs=stored_paths(lineage.conf.own),
         key_elsewhere=key_is_elsewhere(lineage),
     )

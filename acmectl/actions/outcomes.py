@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from acmectl.actions.ari import AriState
+    from acmectl.actions.tlsa_records import TlsaRecords
     from acmectl.errors import AuthorizationFailure, HookFailed
 
 
@@ -29,7 +30,7 @@ class LineageResult:
 
     ``why`` is the rule that decided, or what went wrong. ``next_at``: the next attempt, as far as is known.
     ``failing``: it is due, but left alone for now because it keeps failing. ``owed`` are deploy hooks that have not
-    succeeded yet; they are put off until ``owed_until``.
+    succeeded yet; they are put off until ``owed_until``. ``tlsa``: the records of a lineage that stages its next key.
     """
 
     name: str
@@ -48,6 +49,7 @@ class LineageResult:
     hook_failures: tuple[HookFailed, ...] = ()
     owed: tuple[str, ...] = ()
     owed_until: datetime | None = None
+    tlsa: TlsaRecords | None = None
 
     @property
     def is_bad(self) -> bool:

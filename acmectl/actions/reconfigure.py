@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import choose_account
 from acmectl.actions.csr_stored import names_to_renew
+from acmectl.actions.next_key import settle
 from acmectl.actions.obtain import carry_out
+from acmectl.actions.outputs import bring_up_to_date, tell_no_longer_written
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
+from acmectl.actions.tlsa_records import tlsa_records
 from acmectl.errors import AcmectlError, ConfigError, LineageDamaged
 from acmectl.events import LineageHealed, Notice
 from acmectl.storage.lineage import BrokenLineage
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
+    from acmectl.actions.tlsa_records import TlsaRecords
+    from acmectl.errors import HookFailed
     from acmectl.identifiers import Identifier
     from acmectl.storage.lineage import Lineage
     from acmectl.storage.renewal_conf import RenewalConf
@@ -65,7 +70,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconfigured:
-    """The outcome. ``server`` is the CA that the trial was made at, ``finalized`` whether it went to the end there."""
+    """The outcome. ``server`` is the CA that the trial was made at, ``finalized`` whether it went to the end there.
+
+    ``tlsa`` are the records of a lineage that stages its next key. ``hook_failures``: files beside the live links that
+    could not be written, and are owed.
+    """
 
     name: str
     path: Path
@@ -73,10 +82,14 @@ class Reconfigured:
     saved: bool
     server: str
     finalized: bool
+    tlsa: TlsaRecords | None = None
+    hook_failures: tuple[HookFailed, ...] = ()
 
 
 def reconfigure(services: Services, request: ReconfigureRequest, make: MakeWishes) -> Reconfigured:
     """Try a renewal with the changes and, if it works, save them; live and archive stay as they are.
+
+    Files beside the live links are written at once where they are missing or differ.
 
     Raises: AcmectlError of every kind; the renewal file is as it was then.
     """
@@ -97,8 +110,13 @@ def reconfigure(services: Services, request: ReconfigureRequest, make: MakeWishe
         if done.hook_failures:
             failure = done.hook_failures[0]
             raise ConfigError(f"The trial failed, so nothing was changed: {failure.message}", hint=failure.hint)
+        failures: list[HookFailed] = []
         if changes and request.save:
             services.lineages.write_conf(lineage.name, wanted)
+            settle(services, lineage.name, spec=wishes.lasting.key.spec if wishes.lasting.key.explicit else None)
+        if request.save:
+            tell_no_longer_written(services, lineage.conf, wishes.lasting.outputs)
+            failures = bring_up_to_date(services, lineage.name, wishes.lasting.outputs, checked=True)
         return Reconfigured(
             name=lineage.name,
             path=lineage.conf_path,
@@ -106,6 +124,8 @@ def reconfigure(services: Services, request: ReconfigureRequest, make: MakeWishe
             saved=bool(changes) and request.save,
             server=wishes.trial.account.server,
             finalized=wishes.trial.finalize,
+            tlsa=tlsa_records(services, lineage.name) if request.save else None,
+            hook_failures=tuple(failures),
         )
 
 

@@ -11,12 +11,15 @@ from acmectl.actions.due import Due, parse_before_expiry, renewal_due, revoked_d
 from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
+from acmectl.actions.next_key import KEY as STAGES
+from acmectl.actions.next_key import look_after
 from acmectl.actions.outcomes import Ending, LineageResult, Renewals
+from acmectl.actions.outputs import missing as missing_outputs
 from acmectl.actions.revocations import ask_revocations, known_revocations
 from acmectl.actions.scan import Snapshot, scan
 from acmectl.actions.settle import settle_all
 from acmectl.actions.suggestions import ask
-from acmectl.errors import LineageNotFound
+from acmectl.errors import AcmectlError, LineageNotFound
 from acmectl.storage.lineage import BrokenLineage
 from acmectl.storage.remains import sweep
 from acmectl.workers import first_error, run_each
@@ -125,9 +128,24 @@ def _results(
         )
         results |= {result.name: result for result in first_error(done)}
     if not request.dry_run:
+        look_after(services, [snapshot for snapshot, _due in debts])
         for snapshot, _due in debts:
             results[snapshot.name] = _deploys(request, renewer, snapshot, results[snapshot.name])
+    for one in found:
+        if isinstance(one, Snapshot) and one.own.get(STAGES) is True:
+            results[one.name] = _with_records(services, results[one.name])
     return tuple(results[one.name] for one in found)
+
+
+def _with_records(services: Services, result: LineageResult) -> LineageResult:
+    """The result with the TLSA records that the lineage should have."""
+    from acmectl.actions.tlsa_records import tlsa_records
+
+    try:
+        return replace(result, tlsa=tlsa_records(services, result.name))
+    except AcmectlError:
+        # What is wrong with the lineage has been told.
+        return result
 
 
 def _judged(
@@ -232,7 +250,11 @@ def _deploys(
     """The result once the deploy hooks that an earlier run left owed have been run, dropped or put off."""
     owed = Owed.from_json(snapshot.own.get(DEPLOY))
     if owed is None:
-        return result
+        lost = missing_outputs(snapshot.own)
+        if not lost:
+            return result
+        # A file that somebody has removed, or that was lost with its file system, is written again.
+        owed = Owed(version=snapshot.version, hooks=lost)
     left, failures = renewer().settle(
         snapshot, owed, forget=request.forget_deploy, now_whatever=request.retry_deploy or request.insists
     )

@@ -12,6 +12,8 @@ from acmectl.actions.choices import checked_chain, choose_profile
 from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.drafting import draft_for
 from acmectl.actions.journal import TO_BE_CHANGED, PendingJournal, forget_failed_order
+from acmectl.actions.lifetime import end_to_order
+from acmectl.actions.next_key import settle_live
 from acmectl.actions.order_ledger import counted
 from acmectl.actions.version_conf import conf_for
 from acmectl.errors import AuthorizationFailed, ProtocolViolation, ServerProblem
@@ -92,6 +94,8 @@ def issue_version(
         except TO_BE_CHANGED:
             forget_failed_order(services, target.name, request)
             raise
+        if made.number is not None:
+            settle_live(services, made.name, request)
         return replace(made, dropped=tuple(i for i in target.identifiers if i not in identifiers))
 
 
@@ -115,6 +119,7 @@ def _attempt(
             services, account, target.name, target.identifiers, draft=draft, profile=profile, version=version
         )
     resumed = draft.resume is not None and draft.resume.order.finalized
+    not_after = end_to_order(services, request.not_after, draft.resume.order.created if draft.resume else None)
     replaces = None if request.dry_run else _predecessor(account, target)
     resumes = draft.resume is not None
     with counted(
@@ -127,6 +132,7 @@ def _attempt(
                 csr_der=draft.csr_der,
                 profile=profile,
                 replaces=replaces,
+                not_after=not_after,
                 preferred_challenges=request.preferred_challenges,
                 alternates=request.preferred_chain is not None,
                 resume_order=draft.resume.order.order_url if draft.resume is not None else None,
@@ -149,7 +155,13 @@ def _attempt(
     spki = spki_beside(draft.key_pem)
     try:
         issued = checked_chain(
-            services, chains, request.preferred_chain, spki, target.identifiers, quiet=request.dry_run
+            services,
+            chains,
+            request.preferred_chain,
+            spki,
+            target.identifiers,
+            quiet=request.dry_run,
+            not_after=not_after,
         )
     except ProtocolViolation:
         if resumed:

@@ -91,6 +91,7 @@ _ALL = (
         reads_only=True,
         rare=True,
     ),
+    Verb("tlsa", "print the TLSA records of certificates that have --stage-next-key", reads_only=True, rare=True),
     Verb("plugins", "list the authenticators, or show what NAME is to be told", arguments="NAME", reads_only=True),
     Verb(
         "hook-path",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.endpoint import Endpoint, parse_endpoint
 from acmectl.actions.hooks import HookCommands
+from acmectl.actions.next_key import HOSTS, KEY, PORTS, check_can_stage
 from acmectl.actions.requests import (
     LETS_ENCRYPT_STAGING,
     AccountRequest,
@@ -17,7 +18,8 @@ from acmectl.actions.requests import (
 )
 from acmectl.actions.shipped_hooks import installs_nothing, reload_hook
 from acmectl.cli.checks import checked_name
-from acmectl.cli.contents import preferred_chain
+from acmectl.cli.outputs import outputs_of, with_outputs
+from acmectl.cli.contents import contents_of
 from acmectl.cli.plugin_options import with_plugins
 from acmectl.cli.solvers import (
     Selection,
@@ -71,6 +73,11 @@ def wanted_of(app: App) -> Wanted:
         duplicate=settings.flag("duplicate"),
         renew_with_new_domains=settings.flag("renew_with_new_domains"),
         dry_run=settings.flag("dry_run"),
+        next_key={
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in settings.own_stored().items()
+            if key in (KEY, PORTS, HOSTS)
+        },
     )
 
 
@@ -121,10 +128,18 @@ def certificate_request(
     ca = ca_of(settings)
     params = _params(app, settings, conf, selection, ca.server)
     own = {**(conf.own if conf is not None else {}), **own_values(app.settings, selection, webroots)}
+    if settings.flag("stage_next_key"):
+        # certbot, should it renew this one, must not make a key that no TLSA record names.
+        params["reuse_key"] = "True"
+        if app.settings.is_set("stage_next_key") and app.settings.verb != "renew":
+            check_can_stage(own, identifiers)
     servers = () if settings.flag("staging") else settings.items("servers")
     if not servers:
         own = {key: value for key, value in own.items() if key not in ("servers", "server_pauses")}
+    outputs = outputs_of(settings)
+    own = with_outputs(own, outputs)
     _keep_challenges(settings.items("preferred_challenges"), params, own)
+    contents = contents_of(app, settings, identifiers, own=own, stored=conf.own if conf is not None else {})
     return CertificateRequest(
         account=account_of(app, settings),
         authenticator=default_request(settings, selection, webroots),
@@ -142,9 +157,11 @@ def certificate_request(
         ),
         params=params,
         webroot_map=webroots.webroot_map if selection.default == "webroot" else {},
-        own=own,
+        own=contents.own,
         must_staple=settings.flag("must_staple"),
-        preferred_chain=preferred_chain(settings),
+        common_name=contents.common_name,
+        not_after=contents.not_after,
+        preferred_chain=contents.preferred_chain,
         preferred_profile=settings.text("preferred_profile"),
         required_profile=settings.text("required_profile"),
         preferred_challenges=settings.items("preferred_challenges"),
@@ -158,6 +175,7 @@ def certificate_request(
         break_my_certs=settings.flag("break_my_certs"),
         run_deploy_hooks=settings.flag("run_deploy_hooks"),
         check_endpoint=_endpoint(settings),
+        outputs=outputs,
         caa_resolvers=settings.items("dns_resolver") if settings.flag("caa_check") else None,
         ignore_ledger=settings.flag("ignore_ledger"),
     )
@@ -258,7 +276,14 @@ def _key(app: App, settings: Settings, conf: RenewalConf | None) -> KeyRequest:
     explicit = any(given.is_set(dest) for dest in ("key_type", "rsa_key_size", "elliptic_curve"))
     if conf is not None and given.verb == "certonly" and given.is_set("key_type") and not given.is_set("cert_name"):
         _confirm_key_type(app, kind, conf.text("key_type") or "rsa")
-    return KeyRequest(spec=spec, explicit=explicit, reuse=settings.flag("reuse_key"), new_key=settings.flag("new_key"))
+    stage = settings.flag("stage_next_key")
+    return KeyRequest(
+        spec=spec,
+        explicit=explicit,
+        reuse=settings.flag("reuse_key") or stage,
+        new_key=settings.flag("new_key"),
+        stage_next=stage,
+    )
 
 
 def _confirm_key_type(app: App, kind: str, present: str) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.errors import LineageDamaged, LineageNotFound, StorageError
-from acmectl.storage import archive
+from acmectl.storage import archive, next_keys
 from acmectl.storage.atomic import fsync_dir, is_real_dir, is_temporary, remove_tree, telling
 from acmectl.storage.layout import KINDS
 from acmectl.storage.lineage import read_conf
 from acmectl.storage.pending import PendingStore
 from acmectl.storage.places import Places, places_of, standard_places
 from acmectl.storage.renewal_conf import read
+from acmectl.storage.switch import second_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +95,7 @@ def _refuse_a_shared_archive(layout: Layout, places: Places, others: Iterable[st
 
 def _remove_live(places: Places, kept: list[Path]) -> None:
     directories = {os.path.dirname(path) for path in places.live.values()}
-    for path in places.live.values():
+    for path in (*places.live.values(), *map(places.live_path, second_targets(places))):
         if os.path.islink(path):
             os.unlink(path)
         elif os.path.lexists(path):
@@ -121,11 +122,12 @@ def _remove_archive(layout: Layout, places: Places, kept: list[Path]) -> None:
         return
     # A directory elsewhere, or behind a link, may hold more than this lineage: only its versions go.
     listing = archive.scan(directory)
-    for kind, numbers in listing.versions.items():
+    for kind, numbers in listing.all_kinds().items():
         for number in numbers:
             os.unlink(archive.version_path(directory, kind, number))
     for path in listing.temporaries:
         os.unlink(path)
+    next_keys.drop(directory)
     archive.clear_unfinished(directory)
     _remove_if_empty(directory, kept)
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acmectl.actions.csr_stored import KEY as CSR
+from acmectl.actions.next_key import KEY
 from acmectl.actions.obtain import Obtained, Outcome, obtain
+from acmectl.actions.outputs import WORDS as OUTPUT_WORDS
+from acmectl.actions.tlsa_records import tlsa_records
 from acmectl.cli.checks import validate_hooks
 from acmectl.cli.kept import Carried, carried
+from acmectl.cli.outputs import outputs_of, stored_outputs
+from acmectl.cli.next_key import records_json, records_text
 from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, wanted_of
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
@@ -27,6 +32,7 @@ def run(app: App) -> ExitCode:
         return run_csr(app)
     wanted = wanted_of(app)
     validate_hooks(app)
+    outputs_of(app.settings)
     services = build_services(app)
     taken = Carried()
 
@@ -36,16 +42,22 @@ def run(app: App) -> ExitCode:
             taken = taken_over(app, conf, with_csr=CSR in conf.own)
         return certificate_request(app, conf, identifiers)
 
-    done = obtain(services, wanted, complete)
+    done = obtain(services, wanted, complete, lambda conf: stored_outputs(app.settings, conf, "the renewal file"))
     report(app, done)
-    options = {"kept_options": list(taken.kept), "reset_options": list(taken.reset)}
+    tlsa = None
+    if done.outcome is not Outcome.SIMULATED and (tlsa := tlsa_records(services, done.name)) is not None:
+        app.console.status(records_text(tlsa))
+    options = {"kept_options": list(taken.kept), "reset_options": list(taken.reset), "tlsa": records_json(tlsa)}
     app.console.result("certificate", {**as_json(done), **options})
     return ExitCode.FAILED if done.hook_failures or done.owed else ExitCode.OK
 
 
 def taken_over(app: App, conf: RenewalConf, *, with_csr: bool) -> Carried:
     """What is taken from the renewal file, once it is told. ``with_csr``: there is no key to choose anew."""
-    taken = carried(app.settings, conf, reset=() if with_csr else RESET_BY_CERTONLY)
+    reset: tuple[str, ...] = () if with_csr else RESET_BY_CERTONLY
+    if app.settings.flag("stage_next_key") or (conf.own.get(KEY) is True and not app.settings.is_set("stage_next_key")):
+        reset = tuple(dest for dest in reset if dest != "reuse_key")
+    taken = carried(app.settings, conf, reset=reset)
     for sentence in taken.sentences():
         app.console.status(sentence)
     return taken
@@ -63,6 +75,8 @@ def report(app: App, done: Obtained) -> None:
                 f"{done.name} is kept, but deploy hooks of it have not succeeded yet: {', '.join(done.owed)}",
                 hint="acmectl renew runs them again; renew --forget-deploy drops them.",
             )
+        for failure in done.hook_failures:
+            console.error(failure.message, hint=failure.hint)
         return
     if done.outcome is Outcome.SIMULATED:
         console.status("The dry run was successful." if done.finalized else _NOT_FINALIZED)
@@ -145,6 +159,7 @@ def as_json(done: Obtained) -> dict[str, object]:
         "version": done.version,
         "serial": f"{done.serial:x}" if done.serial is not None else None,
         "not_after": done.not_after.isoformat() if done.not_after is not None else None,
+        "outputs": {OUTPUT_WORDS[step]: str(path) for step, path in done.outputs.items()},
         "paths": {kind: str(done.live_dir / f"{kind}.pem") for kind in files} if done.live_dir is not None else None,
         "finalized": done.finalized,
         "deploy_owed": list(done.owed),

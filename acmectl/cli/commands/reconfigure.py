@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.actions.reconfigure import ReconfigureRequest, Wishes, reconfigure
 from acmectl.cli.checks import checked_name, validate_hooks
+from acmectl.cli.next_key import records_json, records_text
 from acmectl.cli.requests import as_trial, certificate_request
 from acmectl.cli.wiring import build_services
 from acmectl.config.restored import restore
@@ -40,8 +41,12 @@ def run(app: App) -> ExitCode:
         lambda conf, identifiers, path: _wishes(app, conf, identifiers, path, emptied),
     )
     app.console.status(_sentence(done, settings))
+    if done.tlsa is not None:
+        app.console.status(records_text(done.tlsa))
+    for failure in done.hook_failures:
+        app.console.error(failure.message, hint=failure.hint)
     app.console.result("reconfigured", as_json(done))
-    return ExitCode.OK
+    return ExitCode.FAILED if done.hook_failures else ExitCode.OK
 
 
 def _wishes(
@@ -136,4 +141,6 @@ def as_json(done: Reconfigured) -> dict[str, object]:
         "saved": done.saved,
         "changes": [{"key": one.key, "old": one.old, "new": one.new} for one in done.changes],
         "trial": {"server": done.server, "finalized": done.finalized},
+        "hook_failures": [failure.message for failure in done.hook_failures],
+        "tlsa": records_json(done.tlsa),
     }

@@ -88,6 +88,10 @@ def summarise(console: Console, done: Renewals) -> None:
         console.status("\n".join(["These renewal files are invalid:", *invalid]))
     console.status(RULE)
     for one in done.results:
+        if one.tlsa is not None and one.ending is Ending.SUCCESS and not done.dry_run:
+            from acmectl.cli.next_key import records_text
+
+            console.status(records_text(one.tlsa))
         _deploys(console, one)
     if failed or by_ending[Ending.PARSEFAIL]:
         count = len(by_ending[Ending.PARSEFAIL])
@@ -146,4 +150,13 @@ def _one_as_json(one: LineageResult) -> dict[str, object]:
         "hook_failures": [failure.message for failure in one.hook_failures],
         "deploy_owed": list(one.owed),
         "deploy_owed_until": one.owed_until.isoformat() if one.owed_until is not None else None,
+        "tlsa": _tlsa(one),
     }
+
+
+def _tlsa(one: LineageResult) -> dict[str, object] | None:
+    if one.tlsa is None:
+        return None
+    from acmectl.cli.next_key import records_json
+
+    return records_json(one.tlsa)
