@@ -210,7 +210,7 @@ class Renewer:
         A note that cannot be kept must not hide the failure.
         """
         if not self._keep_notes:
-            return
+            return None
         backoff = Backoff.from_json(snapshot.own.get("backoff")).failed(
             self._services.clock.now(),
             error.message,
