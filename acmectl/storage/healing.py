@@ -10,13 +10,13 @@ from acmectl.errors import LineageDamaged, LineageNotFound, StorageError
 from acmectl.storage import archive
 from acmectl.storage.atomic import fsync_dir, is_temporary, replace_symlink, telling
 from acmectl.storage.layout import KINDS, TEMPORARY_PREFIX
-from acmectl.storage.lineage import PINNED, read_conf
+from acmectl.storage.lineage import PINNED, SECOND_KEY, read_conf, second_links
 from acmectl.storage.places import Places, standard_places
 from acmectl.storage.switch import dispose, go_live
 
 if TYPE_CHECKING:
     from acmectl.storage.layout import Layout
-    from acmectl.storage.lineage import Lineage
+    from acmectl.storage.lineage import Lineage, SecondLinks
     from acmectl.storage.renewal_conf import RenewalConf
 
 
@@ -75,6 +75,8 @@ def needs_healing(lineage: Lineage) -> bool:
         return False
     if lineage.is_switching or listing.temporaries or listing.unfinished:
         return True
+    if _second_is_elsewhere(lineage.second, listing, lineage.version):
+        return True
     if (listing.latest or 0) > lineage.version and lineage.pinned is None:
         return True
     if lineage.pinned not in {None, lineage.version}:
@@ -113,22 +115,36 @@ def _roll_forward(
     conf: RenewalConf, places: Places, listing: archive.ArchiveListing, done: list[str], *, only_torn: bool
 ) -> None:
     live = _live_versions(places)
-    if only_torn and len(set(live)) == 1 and len(live) == len(KINDS):
+    together = len(set(live)) == 1 and len(live) == len(KINDS)
+    second = second_links(conf, places)
+    torn = not together or _second_is_elsewhere(second, listing, live[0])
+    if only_torn and not torn:
         return
-    pinned = conf.own.get(PINNED)
-    if isinstance(pinned, int) and not isinstance(pinned, bool):
-        candidates = [pinned] if pinned in listing.complete and set(live) != {pinned} else []
+    value = conf.own.get(PINNED)
+    pinned = value if isinstance(value, int) and not isinstance(value, bool) else None
+    if pinned is not None:
+        candidates = [pinned] if pinned in listing.complete and (torn or set(live) != {pinned}) else []
     else:
         # Links that differ have to come together even if nothing is newer than the newest of them.
-        floor = max(live, default=0) + (1 if len(set(live)) == 1 and len(live) == len(KINDS) else 0)
+        floor = max(live, default=0) + (0 if torn else 1)
         candidates = sorted((number for number in listing.complete if number >= floor), reverse=True)
     if not candidates or (live and not _links_only(places)):
         return
+    # A version of certbot's has no second certificate, which is no reason to take it from the servers that use it.
+    keeps = pinned is None and second is not None and conf.own.get(SECOND_KEY) == second.key_type
     for number in candidates:
         if archive.is_sound(places.archive, number):
-            go_live(places, number)
+            go_live(places, number, second=listing.second_type(number), keep_second=keeps)
             done.append(f"version {number}, which an earlier run had saved, is now live")
             return
+
+
+def _second_is_elsewhere(second: SecondLinks | None, listing: archive.ArchiveListing, number: int) -> bool:
+    """Whether the live version ``number`` has a second certificate that its links do not all lead to."""
+    key_type = listing.second_type(number)
+    if key_type is None or number not in listing.complete:
+        return False
+    return second is None or second.key_type != key_type or second.version != number
 
 
 def _live_versions(places: Places) -> list[int]:

@@ -11,6 +11,9 @@ from acmectl.errors import ConfigError
 KINDS = ("privkey", "cert", "chain", "fullchain")
 """The four files of a version, in the order in which links are switched."""
 
+SECOND_KINDS = {key_type: tuple(f"{kind}-{key_type}" for kind in KINDS) for key_type in ("rsa", "ecdsa")}
+"""The four files more of a version with a second certificate, by the type of its key."""
+
 LOCK_FILE = ".certbot.lock"
 TEMPORARY_PREFIX = ".acmectl"
 """Every temporary name of ours starts with this; certbot lists no name that starts with a dot."""

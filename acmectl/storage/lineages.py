@@ -144,13 +144,13 @@ class LineageStore:
         return read_conf(self.layout, check_lineage_name(name))[0]
 
     def kept_versions(self, name: str) -> tuple[int, ...]:
-        """Numbers of the versions that all four files are kept of, ascending. Raises: StorageError."""
+        """Numbers of the versions that all files are kept of, ascending. Raises: StorageError."""
         from acmectl.storage import archive, saving
 
         return tuple(sorted(archive.scan(saving.places_for_writing(self.layout, name).archive).complete))
 
     def read_version(self, name: str, number: int) -> VersionFiles:
-        """The four files of a kept version. Raises: StorageError."""
+        """The files of a kept version, with those of its second certificate. Raises: StorageError."""
         from acmectl.storage import archive, saving
 
         return archive.read_version(saving.places_for_writing(self.layout, name).archive, number)
@@ -248,15 +248,23 @@ class LineageStore:
 
         return archive.prune(saving.places_for_writing(self.layout, name).archive, latest)
 
-    def adopt_saved(self, name: str, key_pem: bytes, conf: RenewalConf, *, version: int) -> int | None:
+    def adopt_saved(
+        self,
+        name: str,
+        key_pem: bytes,
+        conf: RenewalConf,
+        *,
+        version: int,
+        second: tuple[str, bytes] | None = None,
+    ) -> int | None:
         """Finish a killed run that had saved its certificate: write ``conf``, go live, and say the number.
 
-        It is ours if it is whole, its key is ``key_pem`` and its number is ``version`` or higher. None when there is no
-        such version. Raises: StorageError.
+        It is ours if it is whole, its key is ``key_pem`` and its number is ``version`` or higher; ``second`` are type
+        and PEM of its second key. None when there is no such version. Raises: StorageError.
         """
         from acmectl.storage import saving
 
-        return saving.adopt_saved(self.layout, name, key_pem, conf, version)
+        return saving.adopt_saved(self.layout, name, key_pem, conf, version, second)
 
     def delete(self, name: str) -> Deleted:
         """Remove a lineage, sound, broken or never finished. Raises: LineageNotFound, StorageError."""

@@ -1,6 +1,7 @@
 """Orders in flight: ``<work>/pending/<name>/``, written before finalize, gone once the certificate is live.
 
-A run that died after finalize finds here the key and the order's URL, and downloads instead of ordering again.
+A run that died after finalize finds here the key and the order's URL, and downloads instead of ordering again. The
+record of a second certificate lies in ``second/`` inside, and goes with that of the first.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _KEY = "key.pem"
 _ORDER = "order.json"
+_SECOND = "second"
 _SECRET = Permissions(mode=0o600)
 _FORMAT = 1
 
@@ -94,33 +96,39 @@ class PendingStore:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def save(self, name: str, record: PendingRecord) -> None:
+    def _directory(self, name: str, *, second: bool) -> Path:
+        directory = self._layout.pending(name)
+        return directory / _SECOND if second else directory
+
+    def save(self, name: str, record: PendingRecord, *, second: bool = False) -> None:
         """Write key and order of the lineage ``name``, replacing an older record; durable on return.
 
         Raises: StorageError.
         """
-        directory = self._layout.pending(name)
+        directory = self._directory(name, second=second)
         with telling(f"save the pending order in {directory}"):
             make_dir(self._layout.pending_root, 0o700, exact=True)
+            if second:
+                make_dir(directory.parent, 0o700, exact=True)
             if not make_dir(directory, 0o700, exact=True):
                 _remove_temporaries(directory)
             write_file(directory / _KEY, record.key_pem, permissions=_SECRET)
             write_file(directory / _ORDER, _encode(record), permissions=_SECRET)
 
-    def mark_finalized(self, name: str, record: PendingRecord) -> PendingRecord:
+    def mark_finalized(self, name: str, record: PendingRecord, *, second: bool = False) -> PendingRecord:
         """Note that the CA was asked to finalize; the record as it now is. Raises: StorageError."""
         marked = replace(record, order=replace(record.order, finalized=True))
-        path = self._layout.pending(name) / _ORDER
+        path = self._directory(name, second=second) / _ORDER
         with telling(f"write {path}"):
             write_file(path, _encode(marked), permissions=_SECRET)
         return marked
 
-    def load(self, name: str) -> PendingFound:
+    def load(self, name: str, *, second: bool = False) -> PendingFound:
         """The pending order of the lineage ``name``. A record that cannot be used is no error: ``reason`` tells.
 
         Raises: StorageError when the system refuses to read it.
         """
-        directory = self._layout.pending(name)
+        directory = self._directory(name, second=second)
         try:
             order = read_file(directory / _ORDER)
             key_pem = read_file(directory / _KEY)
@@ -135,9 +143,12 @@ class PendingStore:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return PendingFound(reason=f"The pending order in {directory} cannot be used: {_why(error)}.")
 
-    def drop(self, name: str) -> bool:
-        """Remove the record of the lineage ``name``; True if there was one. Raises: StorageError."""
-        directory = self._layout.pending(name)
+    def drop(self, name: str, *, second: bool = False) -> bool:
+        """Remove the record of the lineage ``name``, and that of its second certificate; True if there was one.
+
+        ``second``: that alone. Raises: StorageError.
+        """
+        directory = self._directory(name, second=second)
         if not os.path.lexists(directory):
             return False
         with telling(f"remove {directory}"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.errors import LineageDamaged
 from acmectl.storage.archive import parse_version_file
-from acmectl.storage.layout import KINDS
+from acmectl.storage.layout import KINDS, SECOND_KINDS
 
 if TYPE_CHECKING:
     from acmectl.storage.layout import Layout
@@ -29,6 +30,10 @@ class Places:
     def live_dir(self) -> str:
         """The directory of the link ``fullchain.pem``."""
         return os.path.dirname(self.live["fullchain"])
+
+    def live_path(self, kind: str) -> str:
+        """The live link of ``kind``; those of a second certificate lie beside ``fullchain.pem``."""
+        return self.live.get(kind) or f"{self.live_dir}/{kind}.pem"
 
     @property
     def is_standard(self) -> bool:
@@ -95,6 +100,25 @@ def linked_versions(places: Places) -> dict[str, int]:
     except OSError as error:
         raise _damaged(places, _why_no_link(path, error)) from None
     return versions
+
+
+def linked_second(places: Places, key_type: str) -> dict[str, int] | None:
+    """The number that each live link of the second certificate with a key of ``key_type`` points to.
+
+    A kind whose link is missing, leads nowhere or to something else is left out; None when there is no link at all.
+    """
+    versions = {}
+    links = 0
+    for kind in SECOND_KINDS[key_type]:
+        path = places.live_path(kind)
+        with suppress(OSError):
+            target = os.readlink(path)
+            links += 1
+            os.stat(path)
+            found = parse_version_file(target[target.rfind("/") + 1 :])
+            if found is not None and found[0] == kind:
+                versions[kind] = found[1]
+    return versions if links else None
 
 
 def _why_no_link(path: str, error: OSError) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from acmectl.errors import LineageDamaged, LineageNotFound, StorageError
 from acmectl.storage import archive, renewal_conf
 from acmectl.storage.atomic import Permissions, fsync_dir, make_dir, read_file, stage_file, storage_error, telling
+from acmectl.storage.layout import SECOND_KINDS
 from acmectl.storage.lineage import read_conf
 from acmectl.storage.places import Places, root_keys, standard_places
-from acmectl.storage.switch import go_live
+from acmectl.storage.switch import go_live, is_version_link
 
 if TYPE_CHECKING:
     from acmectl.storage.archive import VersionFiles
@@ -40,11 +41,17 @@ def check_free(layout: Layout, name: str) -> None:
         if directory == places.archive and ours:
             continue
         with telling(f"list {directory}"):
-            if os.path.lexists(directory) and not (os.path.isdir(directory) and not os.listdir(directory)):
+            if os.path.lexists(directory) and not (os.path.isdir(directory) and not _what_counts(directory)):
                 raise StorageError(
                     f"A new certificate named {name} cannot be stored: {directory} exists and is not empty.",
                     hint="Move it away, or choose another name with --cert-name.",
                 )
+
+
+def _what_counts(directory: str) -> list[str]:
+    """What lies in a directory without the links of a second certificate that certbot's delete leaves behind."""
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries if not (is_version_link(entry) and not os.path.exists(entry.path))]
 
 
 def save(layout: Layout, name: str, files: VersionFiles) -> int:
@@ -61,8 +68,11 @@ def save(layout: Layout, name: str, files: VersionFiles) -> int:
         for path in listing.temporaries:
             with suppress(FileNotFoundError):
                 os.unlink(path)
-        number = _remove_remains(places.archive, listing, files.privkey)
-        archive.write_version(places.archive, number, files, archive.key_permissions(_older_key(places, listing)))
+        number = _remove_remains(places.archive, listing, files)
+        older = _older_key(places, listing)
+        older_second = _older_key(places, listing, files.second_type) if files.second_type is not None else None
+        key, second_key = archive.key_permissions(older), archive.key_permissions(older_second or older)
+        archive.write_version(places.archive, number, files, key, second_key)
     except BaseException:
         if created:
             archive.clear_unfinished(places.archive)
@@ -72,19 +82,22 @@ def save(layout: Layout, name: str, files: VersionFiles) -> int:
     return number
 
 
-def _remove_remains(directory: str, listing: archive.ArchiveListing, key_pem: bytes) -> int:
-    """The number to use: that of a killed run's attempt to save this very key, whose files go, else the next one."""
+def _remove_remains(directory: str, listing: archive.ArchiveListing, files: VersionFiles) -> int:
+    """The number to use: that of a killed run's attempt to save these very keys, whose files go, else the next one."""
     number = listing.next_version
     last = number - 1
-    if last in listing.versions["privkey"] and last not in listing.complete:
-        path = archive.version_path(directory, "privkey", last)
-        with telling(f"read {path}"):
-            if read_file(path) != key_pem:
-                return number
+    present = listing.all_kinds()
+    first = files.kinds[0]
+    if last in present.get(first, ()) and last not in listing.complete:
+        for kind in (first, "privkey"):
+            path = archive.version_path(directory, kind, last)
+            with telling(f"read {path}"):
+                if last in present[kind] and read_file(path) != files.of(kind):
+                    return number
         with telling(f"remove the incomplete version {last} in {directory}"):
-            # The key last: while it is there the rest is known to be ours.
-            for kind in sorted(listing.versions, key=lambda kind: kind == "privkey"):
-                if last in listing.versions[kind]:
+            # The first key last: while it is there the rest is known to be ours.
+            for kind in reversed(files.kinds):
+                if last in present.get(kind, ()):
                     os.unlink(archive.version_path(directory, kind, last))
         return last
     return number
@@ -113,22 +126,40 @@ def write_conf(layout: Layout, name: str, conf: RenewalConf) -> None:
 
 
 def activate(layout: Layout, name: str, number: int) -> None:
-    """Make version ``number`` the live one, durably, in one step. Raises: StorageError, LineageDamaged."""
+    """Make version ``number`` the live one, durably, in one step: with its second certificate or without one.
+
+    Raises: StorageError, LineageDamaged.
+    """
     places = places_for_writing(layout, name)
-    if number not in archive.scan(places.archive).complete:
+    listing = archive.scan(places.archive)
+    if number not in listing.complete:
         raise LineageDamaged(f"Version {number} of the certificate {name} is not complete in {places.archive}.")
-    go_live(places, number)
+    go_live(places, number, second=listing.second_type(number))
     archive.clear_unfinished(places.archive)
 
 
-def adopt_saved(layout: Layout, name: str, key_pem: bytes, conf: RenewalConf, version: int) -> int | None:
-    """Finish a killed run that had saved its certificate: write ``conf``, go live, and say the number."""
+def adopt_saved(
+    layout: Layout,
+    name: str,
+    key_pem: bytes,
+    conf: RenewalConf,
+    version: int,
+    second: tuple[str, bytes] | None = None,
+) -> int | None:
+    """Finish a killed run that had saved its certificate: write ``conf``, go live, and say the number.
+
+    ``second`` is the type and the PEM of the second key.
+    """
     places = places_for_writing(layout, name)
-    for number in sorted(archive.scan(places.archive).complete, reverse=True):
+    listing = archive.scan(places.archive)
+    keys = {"privkey": key_pem} if second is None else {"privkey": key_pem, SECOND_KINDS[second[0]][0]: second[1]}
+    for number in sorted(listing.complete, reverse=True):
         if number < version:
             break
+        if listing.second_type(number) != (None if second is None else second[0]):
+            continue
         with telling(f"read version {number} in {places.archive}"):
-            if read_file(archive.version_path(places.archive, "privkey", number)) != key_pem:
+            if any(read_file(archive.version_path(places.archive, kind, number)) != key for kind, key in keys.items()):
                 continue
         if archive.is_sound(places.archive, number):
             write_conf(layout, name, conf)
@@ -137,11 +168,13 @@ def adopt_saved(layout: Layout, name: str, key_pem: bytes, conf: RenewalConf, ve
     return None
 
 
-def _older_key(places: Places, listing: archive.ArchiveListing) -> str | None:
-    if os.path.exists(places.live["privkey"]):
-        return places.live["privkey"]
-    number = max(listing.versions["privkey"], default=None)
-    return None if number is None else archive.version_path(places.archive, "privkey", number)
+def _older_key(places: Places, listing: archive.ArchiveListing, key_type: str | None = None) -> str | None:
+    """The key before this one; ``key_type`` is that of a second one."""
+    kind = "privkey" if key_type is None else SECOND_KINDS[key_type][0]
+    if os.path.exists(places.live_path(kind)):
+        return places.live_path(kind)
+    number = max(listing.all_kinds().get(kind, ()), default=None)
+    return None if number is None else archive.version_path(places.archive, kind, number)
 
 
 def _existing(path: str) -> tuple[bytes | None, int | None]:

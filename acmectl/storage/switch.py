@@ -1,7 +1,7 @@
-"""Going live: all four links of a lineage move to another version in one step.
+"""Going live: all four links of a lineage, or eight with a second certificate, move to another version in one step.
 
 The next live directory is built beside the old one and the two are exchanged by one system call. Where the file system
-or a mount point refuses that, the four links are renamed over one by one; a run that dies among them is rolled forward.
+or a mount point refuses that, the links are renamed over one by one; a run that dies among them is rolled forward.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from acmectl.errors import LineageDamaged
-from acmectl.storage.archive import version_path
+from acmectl.storage.archive import parse_version_file, version_kinds, version_path
 from acmectl.storage.atomic import (
     fsync_dir,
     is_real_dir,
@@ -25,9 +25,11 @@ from acmectl.storage.atomic import (
     write_file,
 )
 from acmectl.storage.exchange import exchange
-from acmectl.storage.layout import KINDS
+from acmectl.storage.layout import KINDS, SECOND_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from acmectl.storage.places import Places
 
 README = b"""\
@@ -38,6 +40,9 @@ The four files here are links to the current version of one certificate:
   chain.pem      the CA's chain alone
   cert.pem       the certificate alone
 
+If there are files with -rsa or -ecdsa in their names as well, they are those of a
+second certificate for the same names, with a key of that type.
+
 Let servers read them from here. Do not move, rename or edit them: a renewal would
 no longer find them, and servers would go on with the old certificate.
 """
@@ -47,6 +52,7 @@ Do not move or rename them; to get rid of one, use the delete command.
 """
 
 _FILE_NAMES = {f"{kind}.pem" for kind in KINDS}
+_SECOND_NAMES = {f"{kind}.pem": kind for kinds in SECOND_KINDS.values() for kind in kinds}
 _REFUSALS = {
     errno.ENOSYS,
     errno.EINVAL,
@@ -63,14 +69,20 @@ class _NoExchange(Exception):
     """The directory holds something that cannot be carried over, so it must stay what it is."""
 
 
-def go_live(places: Places, number: int) -> None:
-    """Point the four links at version ``number``, which must be complete in the archive; durable on return.
+def go_live(places: Places, number: int, *, second: str | None = None, keep_second: bool = False) -> None:
+    """Point the links at version ``number``, which must be complete in the archive; durable on return.
+
+    ``second`` is the type of the version's second key, if it has one. If not, links of a second certificate go, unless
+    ``keep_second``: then they stay what they are.
 
     Raises: LineageDamaged when something that is not a link stands in a link's place; StorageError.
     """
+    kinds = version_kinds(second)
     with telling(f"switch {places.live_dir} to version {number}"):
-        _refuse_what_is_no_link(places)
-        targets = {kind: _target(places, kind, number) for kind in KINDS}
+        _refuse_what_is_no_link(places, kinds)
+        targets = {kind: _target(places, kind, number) for kind in kinds}
+        if second is None and keep_second:
+            targets = {**second_targets(places), **targets}
         if places.is_standard:
             if not os.path.lexists(places.live_dir):
                 _first_time(places, targets)
@@ -89,15 +101,38 @@ def dispose(next_dir: str, live_dir: str) -> None:
         found = list(entries)
     for entry in found:
         home = f"{live_dir}/{entry.name}"
-        if entry.name in _FILE_NAMES or (os.path.lexists(home) and not entry.is_dir(follow_symlinks=False)):
+        if is_version_link(entry) or (os.path.lexists(home) and not entry.is_dir(follow_symlinks=False)):
             os.unlink(entry.path)
         elif not os.path.lexists(home):
             os.rename(entry.path, home)
     os.rmdir(next_dir)
 
 
-def _refuse_what_is_no_link(places: Places) -> None:
-    for path in places.live.values():
+def is_version_link(entry: os.DirEntry[str]) -> bool:
+    """Whether this is one of the links that a switch moves, or something in the place of one of the usual four."""
+    if entry.name in _FILE_NAMES:
+        return True
+    kind = _SECOND_NAMES.get(entry.name)
+    return kind is not None and entry.is_symlink() and _leads_to_version(entry.path, kind)
+
+
+def _leads_to_version(path: str, kind: str) -> bool:
+    found = parse_version_file(os.path.basename(os.readlink(path)))
+    return found is not None and found[0] == kind
+
+
+def second_targets(places: Places) -> dict[str, str]:
+    """What the links of second certificates say now, by kind."""
+    found = {}
+    for kind in _SECOND_NAMES.values():
+        path = places.live_path(kind)
+        if os.path.islink(path) and _leads_to_version(path, kind):
+            found[kind] = os.readlink(path)
+    return found
+
+
+def _refuse_what_is_no_link(places: Places, kinds: Iterable[str]) -> None:
+    for path in map(places.live_path, kinds):
         try:
             mode = os.lstat(path).st_mode
         except FileNotFoundError:
@@ -111,7 +146,7 @@ def _refuse_what_is_no_link(places: Places) -> None:
 
 def _target(places: Places, kind: str, number: int) -> str:
     """What the link shall say: the directory that it names now if that is the archive, else certbot's usual one."""
-    path = places.live[kind]
+    path = places.live_path(kind)
     # Relative links are resolved from where the directory really is, which may be behind a link of the administrator's.
     directory = os.path.realpath(os.path.dirname(path))
     candidates = [f"../../archive/{places.name}"]
@@ -172,12 +207,13 @@ def _build(places: Places, targets: dict[str, str]) -> None:
     os.mkdir(next_dir, 0o700)
     with os.scandir(places.live_dir) as entries:
         for entry in entries:
-            _carry_over(entry, next_dir)
+            if not is_version_link(entry):
+                _carry_over(entry, next_dir)
     for kind, target in targets.items():
         path = f"{next_dir}/{kind}.pem"
         os.symlink(target, path)
         with suppress(FileNotFoundError):
-            _keep_owner(path, os.lstat(places.live[kind]))
+            _keep_owner(path, os.lstat(places.live_path(kind)))
     _keep_owner(next_dir, old)
     _copy_attributes(places.live_dir, next_dir)
     os.chmod(next_dir, stat.S_IMODE(old.st_mode))
@@ -185,8 +221,6 @@ def _build(places: Places, targets: dict[str, str]) -> None:
 
 
 def _carry_over(entry: os.DirEntry[str], next_dir: str) -> None:
-    if entry.name in _FILE_NAMES:
-        return
     if not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
         raise _NoExchange
     # A hard link keeps owner, mode, times, attributes and a writer's open descriptor.
@@ -220,14 +254,18 @@ def _copy_attributes(source: str, destination: str) -> None:
 def _rename_links(places: Places, targets: dict[str, str]) -> None:
     staged: list[tuple[str, str]] = []
     try:
-        for kind in KINDS:
-            path = places.live[kind]
+        for kind, target in targets.items():
+            path = places.live_path(kind)
             temporary = os.path.join(os.path.dirname(path), temporary_name())
-            os.symlink(targets[kind], temporary)
+            os.symlink(target, temporary)
             staged.append((temporary, path))
             # A link's owner means little; it is no reason not to switch.
             with suppress(FileNotFoundError, PermissionError):
                 _keep_owner(temporary, os.lstat(path))
+        # Those of a second certificate that goes are unlinked first, and the usual four are renamed last: until these
+        # are done, whoever heals sees that the version is newer than they say.
+        for kind in second_targets(places).keys() - targets.keys():
+            os.unlink(places.live_path(kind))
         while staged:
             os.rename(*staged[0])
             del staged[0]
@@ -235,5 +273,5 @@ def _rename_links(places: Places, targets: dict[str, str]) -> None:
         for temporary, _ in staged:
             with suppress(OSError):
                 os.unlink(temporary)
-    for directory in {os.path.dirname(path) for path in places.live.values()}:
+    for directory in {os.path.dirname(places.live_path(kind)) for kind in targets}:
         fsync_dir(directory)

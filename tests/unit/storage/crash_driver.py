@@ -26,8 +26,9 @@ import acmectl.storage.switch
 from acmectl.errors import StorageError
 from acmectl.identifiers import Identifier
 from acmectl.storage.accounts import AccountStore
-from acmectl.storage.archive import VersionFiles
+from acmectl.storage.archive import CertificateFiles, VersionFiles
 from acmectl.storage.layout import KINDS, Layout
+from acmectl.storage.lineage import SECOND_KEY
 from acmectl.storage.lineages import LineageStore
 from acmectl.storage.notes import Note
 from acmectl.storage.pending import PendingOrder, PendingRecord, PendingStore
@@ -49,7 +50,11 @@ ORDER = PendingOrder(
 
 
 def material(root: Path) -> VersionFiles:
-    return VersionFiles(**{kind: (root / f"new-{kind}").read_bytes() for kind in KINDS})
+    files = {kind: (root / f"new-{kind}").read_bytes() for kind in KINDS}
+    if not (root / "new-privkey-ecdsa").exists():
+        return VersionFiles(**files, second=None, second_type=None)
+    second = CertificateFiles(**{kind: (root / f"new-{kind}-ecdsa").read_bytes() for kind in KINDS})
+    return VersionFiles(**files, second=second, second_type="ecdsa")
 
 
 def no_exchange(_first: str, _second: str) -> None:
@@ -65,7 +70,7 @@ def run(job: str, root: Path) -> None:
     stop_until_traced()
     if job in {"renew", "renew-by-links", "first"}:
         number = store.save(NAME, files)
-        store.write_conf(NAME, RenewalConf(params=PARAMS))
+        store.write_conf(NAME, RenewalConf(params=PARAMS, own={SECOND_KEY: "ecdsa"} if files.second else {}))
         store.activate(NAME, number)
         store.prune(NAME, number)
     elif job == "notes":
