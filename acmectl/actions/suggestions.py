@@ -14,6 +14,7 @@ from acmectl.storage.notes import Note
 from acmectl.workers import run_each
 
 if TYPE_CHECKING:
+    from acmectl.acme.client import AcmeClient
     from acmectl.actions.scan import Snapshot
     from acmectl.actions.services import Services
 
@@ -88,6 +89,7 @@ class _Asker:
         self._services = services
         self._now = now
         self._keep = keep
+        self._clients: dict[str, AcmeClient] = {}
         self._silent: set[str] = set()
         self.troubles: dict[str, str] = {}
         self.notes: list[Note] = []
@@ -105,7 +107,9 @@ class _Asker:
         if server in self._silent:
             return None
         try:
-            client = self._services.network.client(server)
+            client = self._clients.get(server)
+            if client is None:
+                client = self._clients[server] = self._services.network.client(server)
             if client.directory().renewal_info is None:
                 self._silent.add(server)
                 return None

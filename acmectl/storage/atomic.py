@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_USUAL = 1 << 13  # octets: more than nearly every file here has; a larger buffer costs more than a second read
 _SECRET = 0o600
 
 _HINTS = {
@@ -32,10 +33,14 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
-    """Exact mode of a new file, whatever the umask; ``gid`` None leaves the group as the system chose it."""
+    """Exact mode of a new file, whatever the umask; ``gid`` None leaves the group as the system chose it, ``uid`` the
+    owner. ``strict``: an owner or group that cannot be given is an error.
+    """
 
     mode: int
     gid: int | None = None
+    uid: int | None = None
+    strict: bool = False
 
 
 @contextmanager
@@ -76,19 +81,21 @@ def stage_file(
     mode: int = 0o644,
     permissions: Permissions | None = None,
     temporary: PathLike | None = None,
+    folder: int | None = None,
 ) -> str:
     """Write ``data``, fsynced, to a temporary file beside ``path`` and return that file's name; the caller renames it.
 
     Nothing is left behind when it fails. ``temporary`` fixes the name, removing what a killed run left under it.
+    ``folder`` is a descriptor of the directory that the names start from.
     """
     if temporary is None:
         name = os.path.join(os.path.dirname(path), temporary_name())
     else:
         name = os.fspath(temporary)
         with suppress(FileNotFoundError):
-            os.unlink(name)
+            os.unlink(name, dir_fd=folder)
     # Permissions wider than the owner's are given once the bytes are there, so a key is 0600 from its first byte.
-    descriptor = os.open(name, _NEW_FILE, _SECRET if permissions else mode)
+    descriptor = os.open(name, _NEW_FILE, _SECRET if permissions else mode, dir_fd=folder)
     try:
         try:
             _write_all(descriptor, data)
@@ -99,7 +106,7 @@ def stage_file(
             os.close(descriptor)
     except BaseException:
         with suppress(OSError):
-            os.unlink(name)
+            os.unlink(name, dir_fd=folder)
         raise
     return name
 
@@ -118,13 +125,19 @@ def fsync_dir(path: PathLike) -> None:
     """Make the entries of a directory durable."""
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync(directory: int) -> None:
+    """Make the entries of an open directory durable. Raises: OSError."""
+    try:
+        os.fsync(directory)
     except OSError as error:
         # Some network and FUSE file systems cannot sync a directory; there is nothing more to be had from them.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def make_dir(path: PathLike, mode: int, *, exact: bool = False) -> bool:
@@ -192,12 +205,17 @@ def read_file(path: PathLike, limit: int = 4 << 20) -> bytes:
     """The bytes of a regular file of at most ``limit`` bytes. Raises: OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        data = os.read(descriptor, 1 << 16)
-        if len(data) == 1 << 16:
-            data += _read_rest(descriptor, limit - len(data))
-        return data
+        return read_open(descriptor, limit)
     finally:
         os.close(descriptor)
+
+
+def read_open(descriptor: int, limit: int) -> bytes:
+    """The bytes of an open file, from where it stands, at most ``limit`` of them. Raises: OSError."""
+    data = os.read(descriptor, _USUAL)
+    if len(data) == _USUAL:
+        data += _read_rest(descriptor, limit - len(data))
+    return data
 
 
 def _read_rest(descriptor: int, limit: int) -> bytes:
@@ -219,7 +237,9 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def _apply(descriptor: int, permissions: Permissions) -> None:
     mode = permissions.mode
     gid = permissions.gid
-    if gid is not None and os.fstat(descriptor).st_gid != gid:
+    if permissions.strict:
+        os.fchown(descriptor, *(-1 if one is None else one for one in (permissions.uid, gid)))
+    elif gid is not None and os.fstat(descriptor).st_gid != gid:
         try:
             os.fchown(descriptor, -1, gid)
         except PermissionError:

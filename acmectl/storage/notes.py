@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from acmectl.errors import LineageNotFound
-from acmectl.storage.atomic import telling
+from acmectl.storage.atomic import read_open, telling
 from acmectl.storage.renewal_conf import with_notes
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ def _stage(path: str, note: Note) -> tuple[str, str] | None:
         raise LineageNotFound(f"There is no certificate named {note.name}.") from None
     try:
         mode = os.fstat(source).st_mode & 0o7777
-        existing = os.read(source, _LIMIT)
+        existing = read_open(source, _LIMIT)
     finally:
         os.close(source)
-    data = with_notes(existing, note.own, ari_retry_after=note.ari_retry_after) if len(existing) < _LIMIT else None
+    data = with_notes(existing, note.own, ari_retry_after=note.ari_retry_after)
     if data is None or data == existing:
         return None if data is None else ("", path)
     temporary = f"{path}.new"
