@@ -4,6 +4,7 @@ set -eu
 
 PACKAGES="nginx apache2 haproxy
     bind9 bind9-dnsutils pdns-server pdns-backend-sqlite3 sqlite3 knot
+    softhsm2 opensc libengine-pkcs11-openssl
     strace openssl iproute2 curl systemd systemd-container cron"
 
 if ! command -v apt-get >/dev/null 2>&1; then

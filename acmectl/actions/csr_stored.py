@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import ConfigError, LineageDamaged
 from acmectl.pki.summary import summary
+from acmectl.pki.token_file import is_external_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,8 +71,8 @@ def refuse_other_names(name: str, identifiers: tuple[Identifier, ...], request: 
 
 
 def key_is_elsewhere(lineage: Lineage) -> bool:
-    """Whether the live ``privkey.pem`` is a CSR and no key. Raises: LineageDamaged."""
-    return KEY in lineage.conf.own and b"PRIVATE KEY-----" not in lineage.read("privkey")
+    """Whether the live ``privkey.pem`` is a CSR or names a token's key, and is no key. Raises: LineageDamaged."""
+    return is_external_key(lineage.read("privkey"))
 
 
 def private_part(csr: CsrInfo, given: bytes | None, existing: Lineage | None) -> bytes:

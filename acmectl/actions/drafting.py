@@ -9,7 +9,7 @@ from acmectl.actions.choices import common_name_of
 from acmectl.actions.csr_stored import private_part, stored_csr
 from acmectl.actions.journal import Draft
 from acmectl.actions.next_key import chosen_key
-from acmectl.actions.token_key import draft_in_token, refuse_for_csr
+from acmectl.actions.token_key import check_key_in_token, signed_in_token
 from acmectl.errors import ConfigError
 from acmectl.pki.csr import make_csr
 from acmectl.pki.keys import generate_key, spec_of
@@ -27,10 +27,7 @@ def draft_for(
 ) -> Draft:
     """The draft for ``target``; one in flight is resumed if it is for just this. Raises: ConfigError, StorageError."""
     csr = stored_csr(target.name, request.own)
-    if csr is not None:
-        refuse_for_csr(target, request)
-    elif request.key.token is not None:
-        return _draft_of_token(services, account, target, request, profile)
+    check_key_in_token(target, request, has_csr=csr is not None)
     common_name = common_name_of(services, target, request)
     staged = chosen_key(services, target, request) if csr is None and request.key.stage_next else None
     if staged is not None:
@@ -43,6 +40,8 @@ def draft_for(
         key_request = str(spec_of(reused)) + " reused" if reused is not None else str(request.key.spec)
         if staged is not None:
             key_request = staged.words
+        if request.key.token is not None:
+            key_request = f"token {request.key.token}"
         if request.must_staple:
             key_request += " must-staple"
         if common_name is not None:
@@ -60,26 +59,15 @@ def draft_for(
         ):
             record = found.record
             return Draft(key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record)
+    if request.key.token is not None:
+        key_pem, csr_der = signed_in_token(services, target, request, common_name)
+        return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
     key_pem = reused if reused is not None else generate_key(request.key.spec)
-    csr_der = csr.der if csr is not None else make_csr(key_pem, target.identifiers, must_staple=request.must_staple, common_name=common_name)
-    return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
-
-
-def _draft_of_token(
-    services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
-) -> Draft:
-    """The same for a key in a token, which is asked only if there is no order in flight."""
-    key_request = f"token {request.key.token}{' must-staple' if request.must_staple else ''}"
-    record = None if request.dry_run else services.pending.load(target.name).record
-    if record is not None and record.order.matches(
-        server=account.stored.server,
-        account_url=account.stored.uri,
-        identifiers=target.identifiers,
-        profile=profile,
-        key_request=key_request,
-    ):
-        return Draft(key_pem=record.key_pem, csr_der=record.order.csr_der, key_request=key_request, resume=record)
-    key_pem, csr_der = draft_in_token(services, target, request)
+    csr_der = (
+        csr.der
+        if csr is not None
+        else make_csr(key_pem, target.identifiers, must_staple=request.must_staple, common_name=common_name)
+    )
     return Draft(key_pem=key_pem, csr_der=csr_der, key_request=key_request)
 
 
@@ -87,7 +75,7 @@ def _reused_key(target: Target, request: CertificateRequest) -> bytes | None:
     if target.existing is None or not request.key.reuse or request.key.new_key or request.key.compromised:
         return None
     key_pem = target.existing.read("privkey")
-    if is_external_key(key_pem):
+    if request.key.token is not None or is_external_key(key_pem):
         return None
     present = spec_of(key_pem)
     if request.key.explicit and present != request.key.spec:

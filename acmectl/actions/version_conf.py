@@ -9,6 +9,7 @@ from acmectl.actions import ledger
 from acmectl.actions.csr_stored import stored_csr
 from acmectl.actions.ledger import Owed
 from acmectl.pki.keys import spec_of
+from acmectl.pki.token_file import is_token_key
 from acmectl.storage.lineage import PINNED
 from acmectl.storage.renewal_conf import RenewalConf, conf_text
 
@@ -36,6 +37,8 @@ def conf_for(target: Target, request: CertificateRequest, key_pem: bytes, number
         # The next one is to be the same key: certbot then writes down all that is known of it.
         known = ("rsa_key_size", "elliptic_curve") if target.existing is not None and request.key.reuse else ()
         params |= key_params(spec, {**params, **dict.fromkeys(known, "")})
+        if is_token_key(key_pem):
+            params["reuse_key"] = "True"  # for certbot, as above
     own = {key: value for key, value in request.own.items() if key not in OF_ONE_VERSION}
     if target.deploy_hooks:
         own[ledger.KEY] = Owed(version=number, hooks=target.deploy_hooks).to_json()

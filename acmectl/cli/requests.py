@@ -32,6 +32,7 @@ from acmectl.cli.solvers import (
     selection_of,
     webroots_of,
 )
+from acmectl.cli.token_key import leaves_token, with_token, without_empty_key
 from acmectl.config.challenges import for_certbot
 from acmectl.config.restored import restore
 from acmectl.config.values import shown
@@ -128,11 +129,14 @@ def certificate_request(
     ca = ca_of(settings)
     params = _params(app, settings, conf, selection, ca.server)
     own = {**(conf.own if conf is not None else {}), **own_values(app.settings, selection, webroots)}
+    if leaves_token(app.settings, conf):
+        params.pop("reuse_key", None)
+    own = without_empty_key(own)
     if settings.flag("stage_next_key"):
         # certbot, should it renew this one, must not make a key that no TLSA record names.
         params["reuse_key"] = "True"
-        if app.settings.is_set("stage_next_key") and app.settings.verb != "renew":
-            check_can_stage(own, identifiers)
+        new = app.settings.is_set("stage_next_key") and app.settings.verb != "renew"
+        check_can_stage(own, identifiers, two_keys="," in settings.required_text("key_type"), given=new)
     servers = () if settings.flag("staging") else settings.items("servers")
     if not servers:
         own = {key: value for key, value in own.items() if key not in ("servers", "server_pauses")}
@@ -146,7 +150,7 @@ def certificate_request(
         mixed=mixed_requests(settings, selection, webroots),
         dns=dns_settings(settings, selection),
         allow_insecure_credentials=settings.flag("allow_insecure_credentials"),
-        key=_key(app, settings, conf),
+        key=with_token(_key(app, settings, conf), settings),
         hooks=HookCommands(
             pre=settings.text("pre_hook"),
             deploy=settings.text("deploy_hook"),

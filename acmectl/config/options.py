@@ -193,7 +193,15 @@ class OptionTable:
 
 def table() -> OptionTable:
     """The built-in options."""
-    from acmectl.config import rows_account, rows_certificate, rows_challenges, rows_dns, rows_general, rows_plugins
+    from acmectl.config import (
+        rows_account,
+        rows_certificate,
+        rows_challenges,
+        rows_dns,
+        rows_general,
+        rows_plugins,
+        rows_token,
+    )
 
-    parts = (rows_certificate, rows_general, rows_challenges, rows_dns, rows_account, rows_plugins)
+    parts = (rows_certificate, rows_token, rows_general, rows_challenges, rows_dns, rows_account, rows_plugins)
     return OptionTable(tuple(row for part in parts for row in part.ROWS))

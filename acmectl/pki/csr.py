@@ -15,6 +15,7 @@ from acmectl.errors import ConfigError
 from acmectl.identifiers import Identifier, ordered, parse_any
 from acmectl.pki import names
 from acmectl.pki.keys import MINIMUM_RSA_SIZE, KeySpec, load_private_key, public_bytes_of
+from acmectl.pki.token_file import REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 MAX_CSR = 1 << 20  # bytes; nothing that a CA would take comes near
 _MAX_COMMON_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
-_BEGIN = b"-----BEGIN CERTIFICATE REQUEST-----"
 _KEY_ELSEWHERE = b"""\
 The private key of this certificate is kept elsewhere: no server can read it from here.
 What follows is the request (CSR) that the certificate was made from.
@@ -57,12 +57,25 @@ def make_csr(
 
     Raises: ConfigError when there is no identifier, the key is unusable or the common name is not one of the names.
     """
-    wanted = ordered(identifiers)
-    if not wanted:
+    if not identifiers:
         raise ConfigError("A certificate needs at least one name.")
     key = load_private_key(private_pem)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise ConfigError("The private key is neither RSA nor ECDSA.")
+    return make_csr_with(key, identifiers, must_staple=must_staple, common_name=common_name)
+
+
+def make_csr_with(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey,
+    identifiers: Sequence[Identifier],
+    *,
+    must_staple: bool = False,
+    common_name: str | None = None,
+) -> bytes:
+    """The same with a key that is loaded already, or that signs where it lies."""
+    wanted = ordered(identifiers)
+    if not wanted:
+        raise ConfigError("A certificate needs at least one name.")
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(common_name, wanted))
     builder = builder.add_extension(names.alternative_names(wanted), critical=False)
     if must_staple:
@@ -73,11 +86,22 @@ def make_csr(
 def _subject(common_name: str | None, identifiers: Sequence[Identifier]) -> x509.Name:
     if common_name is None:
         return x509.Name([])
-    if common_name not in {identifier.value for identifier in identifiers}:
-        raise ConfigError(f"The common name {names.printable(common_name)} is not one of the certificate's names.")
-    if len(common_name) > _MAX_COMMON_NAME:
-        raise ConfigError(f"The common name {common_name} is longer than {_MAX_COMMON_NAME} characters.")
+    check_common_name(common_name, identifiers)
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def check_common_name(name: str, identifiers: Sequence[Identifier]) -> None:
+    """Refuse what cannot be the subject's common name of a certificate for ``identifiers``. Raises: ConfigError."""
+    found = next((identifier for identifier in identifiers if identifier.value == name), None)
+    if found is None:
+        raise ConfigError(f"The common name {names.printable(name)} is not one of the certificate's names.")
+    if found.is_ip:
+        raise ConfigError(f"The common name cannot be an IP address, and {name} is one.")
+    if len(name) > _MAX_COMMON_NAME:
+        raise ConfigError(
+            f"The common name {name} is longer than {_MAX_COMMON_NAME} characters.",
+            hint="Choose a shorter one of the names, or none: clients look at the names and not at the common name.",
+        )
 
 
 def read_csr(data: bytes) -> CsrInfo:
@@ -117,7 +141,7 @@ def read_csr(data: bytes) -> CsrInfo:
 
 def is_in_place_of_key(privkey_pem: bytes) -> bool:
     """Whether a ``privkeyN.pem`` holds a CSR because the key is kept elsewhere."""
-    return _BEGIN in privkey_pem and b"PRIVATE KEY-----" not in privkey_pem
+    return REQUEST in privkey_pem and b"PRIVATE KEY-----" not in privkey_pem
 
 
 def spki_beside(privkey_pem: bytes) -> bytes:

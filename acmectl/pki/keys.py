@@ -13,13 +13,15 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_public_key,
     load_pem_private_key,
 )
 
 from acmectl.errors import ConfigError
+from acmectl.pki.token_file import is_token_key, public_part
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 KeyKind = Literal["rsa", "ecdsa"]
 CurveName = Literal["secp256r1", "secp384r1", "secp521r1"]
@@ -114,6 +116,10 @@ def load_private_key(private_pem: bytes, *, trusted: bool = False) -> PrivateKey
     """
     if len(private_pem) > _MAX_KEY_FILE:
         raise ConfigError("The private key cannot be read: it is too long.")
+    if is_token_key(private_pem):
+        raise ConfigError(
+            "The private key lies in a PKCS#11 token: it cannot be used as a file.", hint="See docs/pkcs11.md."
+        )
     try:
         return load_pem_private_key(private_pem, None, unsafe_skip_rsa_key_validation=trusted)
     except TypeError as error:
@@ -123,22 +129,40 @@ def load_private_key(private_pem: bytes, *, trusted: bool = False) -> PrivateKey
 
 
 def spec_of(private_pem: bytes) -> KeySpec:
-    """What kind of key ``private_pem`` is. Raises: ConfigError when unreadable, or neither RSA nor a known curve."""
-    key = load_private_key(private_pem, trusted=True)
-    if isinstance(key, rsa.RSAPrivateKey):
+    """What kind of key ``private_pem`` is or, in a token, names.
+
+    Raises: ConfigError when unreadable, or neither RSA nor a known curve.
+    """
+    if is_token_key(private_pem):
+        key: PrivateKeyTypes | PublicKeyTypes = _public_in_file(private_pem)
+    else:
+        key = load_private_key(private_pem, trusted=True)
+    if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
         return KeySpec(type="rsa", size=key.key_size)
-    if isinstance(key, ec.EllipticCurvePrivateKey):
+    if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
         return KeySpec.ecdsa(key.curve.name)
     raise ConfigError("The private key is neither RSA nor ECDSA.")
 
 
 def public_bytes_of(private_pem: bytes) -> bytes:
-    """The public half as SubjectPublicKeyInfo DER. Raises: ConfigError when the private key is unreadable."""
+    """The public half as SubjectPublicKeyInfo DER. Raises: ConfigError when the private key is unreadable.
+
+    Of a key in a token its file has the public half, and nobody asks the token.
+    """
+    if is_token_key(private_pem):
+        return _public_in_file(private_pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     key = load_private_key(private_pem, trusted=True)
     try:
         return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError("The private key cannot be read: its public half is not valid.") from error
+
+
+def _public_in_file(token_pem: bytes) -> PublicKeyTypes:
+    try:
+        return load_der_public_key(public_part(token_pem))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError("The private key cannot be read: the public key in its file is not valid.") from error
 
 
 def _shown(text: str) -> str:

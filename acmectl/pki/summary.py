@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import ConfigError
 from acmectl.identifiers import Identifier, IdentifierType
+from acmectl.pki.token_file import is_token_key, public_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,8 @@ def _issuer(chain_pem: bytes) -> CertificateSummary:
 
 def _key_carries(privkey_pem: bytes, spki: bytes) -> bool:
     """Whether the private key holds the public key of ``spki`` as bytes, as RSA keys must and EC keys mostly do."""
+    if is_token_key(privkey_pem):
+        return _public_part_is(privkey_pem, spki)
     start = privkey_pem.find(b"PRIVATE KEY-----")
     end = privkey_pem.find(b"-----END", start)
     if start < 0 or end < 0:
@@ -124,6 +127,13 @@ def _key_carries(privkey_pem: bytes, spki: bytes) -> bool:
     except (ValueError, IndexError):
         return False
     return len(point) >= 32 and point in key  # shorter than any key in use
+
+
+def _public_part_is(token_pem: bytes, spki: bytes) -> bool:
+    try:
+        return public_part(token_pem) == spki
+    except ConfigError:
+        return False
 
 
 def _der(pem: bytes) -> bytes:

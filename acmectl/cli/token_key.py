@@ -1,0 +1,31 @@
+"""--key at the door: a key in a PKCS#11 token for one certificate, or a file again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from acmectl.actions.token_key import KEY, stored_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from acmectl.actions.requests import KeyRequest
+    from acmectl.config.settings import Settings
+    from acmectl.storage.renewal_conf import JsonValue, RenewalConf
+
+
+def with_token(key: KeyRequest, settings: Settings) -> KeyRequest:
+    """The key that was asked for, in the token that --key or the renewal file names."""
+    return replace(key, token=settings.text("key") or None)
+
+
+def leaves_token(given: Settings, conf: RenewalConf | None) -> bool:
+    """Whether a certificate whose key is in a token gets one in a file; nobody chose that this is to be reused."""
+    leaves = conf is not None and stored_uri(conf.own) is not None and given.is_set("key") and not given.text("key")
+    return leaves and not given.is_set("reuse_key")
+
+
+def without_empty_key(own: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The section ``[acmectl]`` where an empty --key takes the stored one away."""
+    return {key: value for key, value in own.items() if key != KEY or value}
