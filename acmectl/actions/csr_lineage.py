@@ -10,7 +10,6 @@ from acmectl.actions.csr_stored import KEY, encoded, private_part
 from acmectl.actions.obtain import carry_out, kept, survey
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
-from acmectl.actions.token_key import with_file_key
 from acmectl.errors import ConfigError, LineageDamaged
 from acmectl.events import LineageHealed
 from acmectl.pki.keys import public_bytes_of
@@ -20,7 +19,7 @@ from acmectl.storage.remains import sweep
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from acmectl.actions.obtain import Obtained
+    from acmectl.actions.obtain import Obtained, OutputsOf
     from acmectl.actions.requests import CertificateRequest, Complete
     from acmectl.actions.services import Services
     from acmectl.identifiers import Identifier
@@ -46,7 +45,9 @@ class CsrLineageRequest:
     dry_run: bool = False
 
 
-def obtain_lineage_for_csr(services: Services, request: CsrLineageRequest, complete: Complete) -> Obtained:
+def obtain_lineage_for_csr(
+    services: Services, request: CsrLineageRequest, complete: Complete, outputs: OutputsOf
+) -> Obtained:
     """Make the lineage, or give an existing one this CSR from now on; keep it if it has it already and is not due.
 
     Raises: ConfigError, UsageError for an unreadable CSR; LineageDamaged; what ``carry_out`` raises.
@@ -63,11 +64,11 @@ def obtain_lineage_for_csr(services: Services, request: CsrLineageRequest, compl
         if existing is None:
             services.lineages.check_free(request.name)
         elif existing.conf.own.get(KEY) == encoded(csr) and key_pem is None and not _due(services, request):
-            return kept(services, request.name)
+            return kept(services, request.name, outputs)
         private_part(csr, key_pem, existing)  # a key that does not fit is an error before anything else happens
 
         def with_csr(conf: RenewalConf | None, identifiers: tuple[Identifier, ...]) -> CertificateRequest:
-            wanted = with_file_key(complete(conf, identifiers))
+            wanted = complete(conf, identifiers)
             return replace(
                 wanted,
                 own={**wanted.own, KEY: encoded(csr)},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from acmectl.actions.in_use import find_uses
-from acmectl.errors import ConfigError
+from acmectl.actions.outputs import stored_paths
+from acmectl.errors import ConfigError, StorageError
 from acmectl.events import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from acmectl.actions.in_use import Use
     from acmectl.actions.services import Services
@@ -25,10 +28,11 @@ class ChooseMany(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """What was removed, and which configuration still names it."""
+    """What was removed, which configuration still names it, and the files beside the live links, which stay."""
 
     deleted: tuple[Deleted, ...]
     uses: tuple[Use, ...]
+    left: tuple[Path, ...] = ()
 
 
 def delete(services: Services, name: str | None, *, choose_many: ChooseMany) -> Deletion:
@@ -45,7 +49,25 @@ def delete(services: Services, name: str | None, *, choose_many: ChooseMany) -> 
         if not services.person.yes_no(f"Delete {what} with all its files?", default=True):
             services.observe(Notice(text="Nothing was deleted."))
             return Deletion(deleted=(), uses=uses)
-        return Deletion(deleted=tuple(services.lineages.delete(one) for one in names), uses=uses)
+        left = outputs_left(services, names)
+        deleted = tuple(services.lineages.delete(one) for one in names)
+        tell_left(services, left)
+        return Deletion(deleted=deleted, uses=uses, left=left)
+
+
+def outputs_left(services: Services, names: Sequence[str]) -> tuple[Path, ...]:
+    """The files beside the live links of these lineages that are there now: they are the user's, and stay."""
+    found: list[Path] = []
+    for name in names:
+        with suppress(StorageError):  # a damaged renewal file is deleted as well, whatever it says
+            found += stored_paths(services.lineages.renewal_conf(name).own).values()
+    return tuple(path for path in found if path.exists())
+
+
+def tell_left(services: Services, left: Sequence[Path]) -> None:
+    """Say which files with a private key are still there."""
+    for path in left:
+        services.observe(Notice(text=f"{path} is left, with its private key: remove it where nothing uses it."))
 
 
 def tell_uses(services: Services, names: Sequence[str]) -> tuple[Use, ...]:

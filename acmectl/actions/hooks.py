@@ -117,12 +117,13 @@ class HookSession:
         *,
         only: Container[str] | None = None,
         succeeded: Callable[[str], None] | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> list[HookFailed]:
         """Run the deploy hooks of one lineage, all of them or those in ``only``, and give the failures.
 
-        ``succeeded`` is told each one that succeeds, at once.
+        ``succeeded`` is told each one that succeeds, at once. ``more`` variables come beside certbot's.
         """
-        env = {"RENEWED_LINEAGE": str(live_dir), "RENEWED_DOMAINS": joined(identifiers)}
+        env = {"RENEWED_LINEAGE": str(live_dir), "RENEWED_DOMAINS": joined(identifiers), **(more or {})}
         hooks = self._hooks("deploy", commands.deploy, commands)
         with self._lock:
             return self._run_all([hook for hook in hooks if only is None or hook.command in only], env, succeeded)

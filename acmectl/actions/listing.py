@@ -10,12 +10,13 @@ from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.detours import SERVERS
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
+from acmectl.actions.outputs import stored_paths
 from acmectl.errors import AcmectlError, ConfigError
 from acmectl.pki.summary import looks_whole, summary
 from acmectl.storage.lineage import REVOKED, BrokenLineage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from acmectl.identifiers import Identifier
@@ -32,7 +33,8 @@ class ListedCertificate:
 
     ``owed`` are deploy hooks that have not succeeded yet; ``pinned`` the version that a rollback keeps live.
     ``key_elsewhere``: it is made from a stored CSR, and ``path_of("privkey")`` holds that instead of a key.
-    ``server`` has issued it; ``servers`` may, if they are several.
+    ``server`` has issued it; ``servers`` may, if they are several. ``outputs``: the files beside the live links, by the
+    options that ask for them.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ListedCertificate:
     pinned: int | None = None
     key_elsewhere: bool = False
     servers: tuple[str, ...] = ()
+    outputs: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def live_dir(self) -> Path:
@@ -147,6 +150,7 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         owed=debt.hooks if debt is not None else (),
         pinned=lineage.pinned,
         servers=_texts(lineage.conf.own.get(SERVERS)),
+        outputs=stored_paths(lineage.conf.own),
         key_elsewhere=CSR in lineage.conf.own and b"PRIVATE KEY-----" not in files.privkey,
     )
 

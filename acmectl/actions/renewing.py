@@ -89,8 +89,9 @@ class Renewer:
     def _renew(self, snapshot: Snapshot, due: Due) -> LineageResult:
         # Most runs renew nothing: they do not wait for the libraries that a renewal needs.
         from acmectl.actions.csr_stored import names_to_renew
-        from acmectl.actions.endpoint import owed_steps
+        from acmectl.actions.deploying import deploy_steps
         from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
+        from acmectl.actions.outputs import check_outputs
         from acmectl.actions.renewable import refuse_certbots_plugin, refuse_lost_webroots
         from acmectl.actions.target import Target
         from acmectl.actions.version import announce, issue_version
@@ -105,6 +106,7 @@ class Renewer:
             refuse_test_over_real(target, request)
             refuse_certbots_plugin(services, lineage, identifiers, request)
             refuse_lost_webroots(services, lineage, identifiers, request)
+            check_outputs(services, target, request)
             exclusive = self._exclusive_ones(request)
 
             def issue_at(
@@ -115,7 +117,7 @@ class Renewer:
                 with self._alone(exclusive):
                     self._session.before(at.hooks)
                     announce(services, target, at)
-                    steps = owed_steps(self._session.deploy_commands(at.hooks), at.check_endpoint)
+                    steps = deploy_steps(self._session, at)
                     return at, account, issue_version(services, account, target, at, deploy_hooks=steps)
 
             request, account, made = self._detours.go(request, self._account, issue_at)
@@ -142,7 +144,7 @@ class Renewer:
         self, snapshot: Snapshot, owed: Owed, *, forget: bool, now_whatever: bool
     ) -> tuple[Owed, list[HookFailed]]:
         """Run the deploy hooks that are owed, if it is time; what is left, and what failed. Raises: Interrupted."""
-        from acmectl.actions.endpoint import owed_steps, settle_endpoint
+        from acmectl.actions.deploying import deploy_steps, settle_steps
 
         services = self._services
         ledger = Ledger(services.lineages, snapshot.name, owed)
@@ -155,19 +157,21 @@ class Renewer:
             lineage = services.lineages.get(snapshot.name)
             identifiers = summary(lineage.read("cert")).identifiers
             request = self._complete(lineage.conf, identifiers, lineage.conf_path)
-            commands, endpoint = request.hooks, request.check_endpoint
-            for gone in set(owed.hooks) - set(owed_steps(self._session.deploy_commands(commands), endpoint)):
+            for gone in set(owed.hooks) - set(deploy_steps(self._session, request)):
                 from acmectl.events import Notice
 
                 text = f"{snapshot.name}: the deploy hook {gone} is no longer there; it is dropped."
                 services.observe(Notice(text=text))
                 ledger.settle(gone)
-            failures = self._session.deploy(
-                commands, lineage.live_dir, identifiers, only=ledger.owed.hooks, succeeded=ledger.settle
+            failures = settle_steps(
+                services,
+                self._session,
+                request,
+                ledger,
+                name=lineage.name,
+                live_dir=lineage.live_dir,
+                identifiers=identifiers,
             )
-            failures += settle_endpoint(services, lineage.name, endpoint, ledger, hooks_failed=bool(failures))
-            if failures:
-                ledger.postpone(services.clock.now(), failures[0].message)
         except Interrupted:
             raise
         except AcmectlError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
 from acmectl.actions.accounts import choose_account, client_of, open_with_key
-from acmectl.actions.delete import tell_uses
+from acmectl.actions.delete import outputs_left, tell_left, tell_uses
 from acmectl.actions.listing import REVOKED
 from acmectl.actions.settle import settle_all
 from acmectl.errors import AcmectlError, ConfigError, LineageNotFound, ServerProblem
@@ -85,7 +85,9 @@ def revoke(services: Services, request: RevokeRequest) -> Revoked:
         already = _revoke_at(services, account, certificate.der, request.reason, certificate_key)
         deleted = None
         if lineage is not None and _shall_delete(services, request, lineage.name):
+            left = outputs_left(services, [lineage.name])
             services.lineages.delete(lineage.name)
+            tell_left(services, left)
             deleted = lineage.name
         elif lineage is not None and summary(lineage.read("cert")).serial == certificate.serial:
             # Certificates of today name no OCSP responder, so renew relies on this note.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from acmectl.actions.endpoint import owed_steps
+from acmectl.actions.deploying import deploy_steps
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
@@ -61,7 +61,7 @@ class RolledBack:
 
 
 def rollback(services: Services, request: RollbackRequest, complete: CompleteRenewal) -> RolledBack:
-    """Make a kept version live and run the deploy hooks for it.
+    """Make a kept version live, write its files beside the tree and run the deploy hooks for it.
 
     The renewal file pins it first, so that a run that is killed at any point leaves work that the next one finishes.
 
@@ -89,12 +89,11 @@ def rollback(services: Services, request: RollbackRequest, complete: CompleteRen
         conf, identifiers = services.lineages.renewal_conf(name), found.identifiers
         plan = complete(conf, identifiers, services.layout.renewal_conf(name))
         session = HookSession(services.hooks, services.layout.hooks_dir)
-        steps = owed_steps(session.deploy_commands(plan.hooks), plan.check_endpoint)
         services.lineages.update_own(
             name,
             {
                 PINNED: pin,
-                DEPLOY: Owed(version=number, hooks=steps).to_json(),
+                DEPLOY: Owed(version=number, hooks=deploy_steps(session, plan)).to_json(),
                 **dict.fromkeys(_ABOUT_ANOTHER_VERSION),
             },
         )

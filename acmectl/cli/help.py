@@ -22,6 +22,7 @@ TOPICS = {
     "manual": ("manual", "Answers are put in place by you, or by hooks of yours."),
     "dns": ("DNS", "What all authenticators that work by DNS records have in common."),
     "hooks": ("Hooks", "Commands of yours that run before and after."),
+    "outputs": ("Files beside", "Key and certificates in one file, wherever a server wants it."),
     "account": ("Account", "The account at the CA."),
     "automation": ("Automation", "For scripts and timers."),
     "security": ("Security", "Keys, chains and trust."),

@@ -85,6 +85,8 @@ def _unprintable_agent(settings: Settings) -> bool:
 
 _NAMES_OF = "{verb} takes the names from the certificate itself; -d and --ip-address cannot be used with it."
 
+_OUTPUTS = ("pem_out", "pkcs12_out", "pkcs12_password", "owner", "group", "mode")
+
 CONFLICTS = (
     Conflict(
         applies=_both("non_interactive", "force_interactive"),
@@ -116,6 +118,25 @@ CONFLICTS = (
         message="--csr with --cert-name keeps the certificate below live/; --cert-path, --chain-path and "
         "--fullchain-path cannot be used with it.",
         hint="Leave --cert-name out to have files only.",
+    ),
+    Conflict(
+        applies=lambda settings: (
+            settings.verb == "renew"
+            and settings.text("cert_name") is None
+            and any(settings.text(dest) for dest in ("pem_out", "pkcs12_out"))
+        ),
+        message="renew with --pem-out or --pkcs12-out needs --cert-name: a file holds one certificate.",
+    ),
+    Conflict(
+        applies=lambda settings: (
+            settings.verb == "certonly"
+            and bool(settings.text("csr"))
+            and settings.text("cert_name") is None
+            and any(settings.is_set(dest) for dest in _OUTPUTS)
+        ),
+        message="--csr without --cert-name keeps no certificate that --pem-out, --pkcs12-out, --owner, --group or "
+        "--mode could be for.",
+        hint="Add --cert-name NAME, or name the files with --fullchain-path, --cert-path and --chain-path.",
     ),
     Conflict(
         applies=_account_key_elsewhere,

@@ -199,9 +199,9 @@ def table() -> OptionTable:
         rows_challenges,
         rows_dns,
         rows_general,
+        rows_outputs,
         rows_plugins,
-        rows_token,
     )
 
-    parts = (rows_certificate, rows_token, rows_general, rows_challenges, rows_dns, rows_account, rows_plugins)
+    parts = (rows_certificate, rows_outputs, rows_general, rows_challenges, rows_dns, rows_account, rows_plugins)
     return OptionTable(tuple(row for part in parts for row in part.ROWS))

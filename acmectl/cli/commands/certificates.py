@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.actions.listing import ListedCertificate, Listing, list_certificates
+from acmectl.actions.outputs import PEM, PKCS12, WORDS
 from acmectl.cli.console import RULE
 from acmectl.config.webroots import resolve
 from acmectl.errors import ExitCode
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from acmectl.cli.app import App
 
 
+_OUTPUTS = {PEM: "PEM File", PKCS12: "PKCS#12 File"}
 _KEY_ELSEWHERE = "none here (it is renewed with a stored CSR)"
 
 
@@ -70,6 +72,7 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
     ]
     if len(certificate.servers) > 1:
         lines.append(f"    Issued By: {certificate.server} (one of {len(certificate.servers)} CAs)")
+    lines += [f"    {_OUTPUTS[step]}: {path}" for step, path in certificate.outputs.items()]
     if certificate.pinned is not None:
         lines.append(f"    Pinned Version: {certificate.pinned}")
     if certificate.owed:
@@ -108,6 +111,7 @@ def as_json(found: Listing, now: datetime) -> dict[str, object]:
                 "pinned": one.pinned,
                 "deploy_owed": list(one.owed),
                 "key_elsewhere": one.key_elsewhere,
+                "outputs": {WORDS[step]: str(path) for step, path in one.outputs.items()},
                 "paths": {k: str(one.live_dir / f"{k}.pem") for k in _kinds(one)},
             }
             for one in found.certificates

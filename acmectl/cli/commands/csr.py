@@ -89,9 +89,11 @@ def _with_lineage(app: App, csr_path: Path, name: str) -> ExitCode:
     from acmectl.cli.checks import validate_hooks
     from acmectl.cli.commands.certonly import as_json, report, taken_over
     from acmectl.cli.kept import Carried
+    from acmectl.cli.outputs import outputs_of, stored_outputs
 
     settings = app.settings
     validate_hooks(app)
+    outputs_of(settings)
     request = CsrLineageRequest(
         csr_path=csr_path,
         name=name,
@@ -108,7 +110,9 @@ def _with_lineage(app: App, csr_path: Path, name: str) -> ExitCode:
             taken = taken_over(app, conf, with_csr=True)
         return certificate_request(app, conf, identifiers)
 
-    done = obtain_lineage_for_csr(build_services(app), request, complete)
+    done = obtain_lineage_for_csr(
+        build_services(app), request, complete, lambda conf: stored_outputs(settings, conf, "the renewal file")
+    )
     report(app, done)
     options = {"kept_options": list(taken.kept), "reset_options": list(taken.reset)}
     app.console.result("certificate", {**as_json(done), **options})

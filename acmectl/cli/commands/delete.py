@@ -22,5 +22,5 @@ def run(app: App) -> ExitCode:
             app.console.warning(f"{path} was left, for it holds other files too.")
     content = [{"name": one.name, "kept": [str(path) for path in one.kept]} for one in done.deleted]
     uses = [{"name": use.name, "path": str(use.path), "line": use.line} for use in done.uses]
-    app.console.result("deleted", {"deleted": content, "in_use": uses})
+    app.console.result("deleted", {"deleted": content, "in_use": uses, "left": [str(path) for path in done.left]})
     return ExitCode.OK
