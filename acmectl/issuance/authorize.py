@@ -96,7 +96,7 @@ class Authorizer:
             if self.before_respond is not None:
                 self.before_respond([job.task for job in jobs])
             with self.ca_time.running():
-                first_error(
+                answers = first_error(
                     run_each(
                         lambda job: self.client.respond(job.challenge),
                         jobs,
@@ -104,7 +104,8 @@ class Authorizer:
                         interrupts=self.interrupts,
                     )
                 )
-            return self._watch(order, jobs, check)
+            failed = any(answer.status is ChallengeStatus.INVALID for answer in answers)
+            return self._watch(order, jobs, check, failed=failed)
         finally:
             self._clean_up(presented)
 
@@ -201,9 +202,9 @@ class Authorizer:
                 self.observe(Notice(text="Self-check: every answer can be fetched from this machine."))
         return check
 
-    def _watch(self, order: Order, jobs: Sequence[_Job], check: SelfCheck | None) -> Order:
-        """Poll the order; one that does not move is looked at through its authorizations."""
-        looked_at = self.clock.monotonic()
+    def _watch(self, order: Order, jobs: Sequence[_Job], check: SelfCheck | None, *, failed: bool = False) -> Order:
+        """Poll the order; one that does not move is looked at through its authorizations, at once if one ``failed``."""
+        looked_at = self.clock.monotonic() - (UNMOVED if failed else 0)
 
         def fetch() -> Order:
             nonlocal looked_at

@@ -280,8 +280,11 @@ def test_revocation_by_the_account_alone(acmectl: Acmectl) -> None:
 def test_a_name_that_cannot_be_proved_is_told_and_leaves_nothing(acmectl: Acmectl, server: Acme2certifier) -> None:
     with server.inside():
         server.dns.add_a("elsewhere.example.com", "192.0.2.1")  # there is no way to it
+    before = len(server.requests())
     done = acmectl.certonly("elsewhere.example.com", code=1)
     assert "elsewhere.example.com" in done.err
+    # It says at once that the challenge is lost, and nothing of it in the order: that is not waited for.
+    assert [kind(request) for request in server.requests()[before:]].count("order") == 1
     assert acmectl.lineages() == []
     assert list((acmectl.config / "live").glob("*/*.pem")) == []
 
@@ -325,3 +328,24 @@ def test_an_account_that_is_not_bound_is_refused(
         assert len(done.errors) == 1
         assert options or "--eab-kid" in done.err
         assert acmectl.account_dirs() == []
+
+
+def test_a_record_that_stays_is_printed_and_relied_on(tmp_path: Path) -> None:
+    config = Config(persist=True, caa_identities=("ca.example",))
+    with Acme2certifier(config) as persisting, persisting.acmectl(tmp_path) as acmectl:
+        acmectl.run("register", "-n", "--agree-tos", "-m", "me@example.com").ok()
+        names = ("stays.example.com", "*.stays.example.com")
+        lines = acmectl.run("dns-record", *(part for name in names for part in ("-d", name))).ok().out.splitlines()
+        (text,) = [line for line in lines if line.startswith("_validation-persist.stays.example.com. ")]
+        _, value, _ = text.split('"')
+        assert value.startswith(f"ca.example; accounturi={account_url(acmectl)}")
+        # The only name server there knows neither zones nor CAA records.
+        options = ("-a", "dns-persist", "--no-dns-propagation-check", "--no-caa-check")
+        done = acmectl.certonly(*names, options=options, code=1)
+        assert "acmectl dns-record -d 'stays.example.com'" in done.out + done.err
+        with persisting.inside():
+            persisting.dns.add_txt("_validation-persist.stays.example.com", value)
+        acmectl.certonly(*names, options=options)
+        later(acmectl, "renew", "--force-renewal")
+        assert acmectl.version("stays.example.com") == 2
+        assert acmectl.names("stays.example.com") == sorted(names)

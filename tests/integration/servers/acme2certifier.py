@@ -55,6 +55,7 @@ class Config:
 
     ``eab_keys`` maps key identifiers to base64url HMAC keys and makes external account binding required. ``profiles``
     maps names to descriptions; empty: the CA has none. Names below those of ``prevalidated`` need no challenge.
+    ``persist`` offers dns-persist-01, for the issuers of ``caa_identities``.
     """
 
     eab_keys: Mapping[str, str] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Config:
     caa_identities: tuple[str, ...] = ()
     terms: str = ""
     prevalidated: tuple[str, ...] = ()
+    persist: bool = False
     valid_days: int = 90
 
 
@@ -190,6 +192,8 @@ class Acme2certifier:
             sections["Directory"]["caaidentities"] = json.dumps(config.caa_identities)
         if config.profiles:
             sections["Order"] = {"profiles": json.dumps(dict(config.profiles)), "profiles_check_disable": "False"}
+        if config.persist:
+            sections["Challenge"] = {"dns_persist_01_support": "True", "dns_persist_allow_policy_wildcard": "True"}
         if config.prevalidated:
             domains = [f"*.{name}" for name in config.prevalidated]
             sections["Authorization"] = {"prevalidated_domainlist": json.dumps(domains)}
