@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Wanted:
     """What was asked for: names, perhaps a lineage, and the switches that settle doubts beforehand.
 
+    ``key``: the URI of a key in a PKCS#11 token, empty for a key in a file, None where nobody spoke of it.
     ``next_key`` is what a certificate that is kept is to have from now on (actions.next_key.turn).
     """
 
@@ -28,16 +29,21 @@ class Wanted:
     duplicate: bool = False
     renew_with_new_domains: bool = False
     dry_run: bool = False
+    key: str | None = None
     next_key: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A lineage as the decision needs it. ``due``: its certificate should be renewed now."""
+    """A lineage as the decision needs it. ``due``: its certificate should be renewed now.
+
+    ``key``: the URI of its key in a PKCS#11 token, empty for a key in a file.
+    """
 
     name: str
     identifiers: tuple[Identifier, ...]
     due: bool
+    key: str = ""
 
 
 class Doubt(StrEnum):
@@ -137,6 +143,8 @@ def _identical(wanted: Wanted, existing: Known) -> Plan:
         return renew("this is a dry run")
     if existing.due:
         return renew("the certificate is due for renewal")
+    if wanted.key is not None and wanted.key != existing.key:
+        return renew("another key was named for the certificate")
     if wanted.keep_until_expiring:
         return Keep(lineage=existing.name)
     again = renew("you asked for it")

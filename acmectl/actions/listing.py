@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.detours import SERVERS
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.outputs import stored_paths
 from acmectl.errors import AcmectlError, ConfigError
 from acmectl.pki.summary import looks_whole, summary
+from acmectl.pki.token_file import is_external_key, is_token_key, uri_in
 from acmectl.storage.lineage import REVOKED, BrokenLineage
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class ListedCertificate:
     """One lineage that can be used. Times are aware UTC; ``flags`` are TEST_CERT, EXPIRED, REVOKED.
 
     ``owed`` are deploy hooks that have not succeeded yet; ``pinned`` the version that a rollback keeps live.
-    ``key_elsewhere``: it is made from a stored CSR, and ``path_of("privkey")`` holds that instead of a key.
+    ``key_elsewhere``: ``path_of("privkey")`` holds a stored CSR instead of a key, or the name of a key in a PKCS#11
+    token, which is ``key_uri``.
     ``server`` has issued it; ``servers`` may, if they are several. ``outputs``: the files beside the live links, by the
     options that ask for them.
     """
@@ -51,6 +52,7 @@ class ListedCertificate:
     owed: tuple[str, ...] = ()
     pinned: int | None = None
     key_elsewhere: bool = False
+    key_uri: str | None = None
     servers: tuple[str, ...] = ()
     outputs: Mapping[str, Path] = field(default_factory=dict)
 
@@ -151,7 +153,8 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         pinned=lineage.pinned,
         servers=_texts(lineage.conf.own.get(SERVERS)),
         outputs=stored_paths(lineage.conf.own),
-        key_elsewhere=CSR in lineage.conf.own and b"PRIVATE KEY-----" not in files.privkey,
+        key_elsewhere=is_external_key(files.privkey),
+        key_uri=uri_in(files.privkey) if is_token_key(files.privkey) else None,
     )
 
 

@@ -25,6 +25,7 @@ from acmectl.actions.renewable import refuse_certbots_plugin
 from acmectl.actions.second_look import due_after_all
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
+from acmectl.actions.token_key import live_uri, stored_uri
 from acmectl.actions.version import announce, issue_version
 from acmectl.errors import ConfigError, HookFailed, StorageError
 from acmectl.events import LineageHealed, Notice
@@ -66,7 +67,7 @@ class Obtained:
     """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail, though the certificate is kept.
 
     ``owed`` are deploy hooks of an earlier run that have not succeeded yet. ``key_elsewhere``: the certificate is made
-    from a CSR whose private key is not here. ``servers``: the CAs that may issue it, if they are several. ``outputs``:
+    from a CSR whose private key is not here, or its key lies in the PKCS#11 token that ``key_uri`` names. ``servers``: the CAs that may issue it, if they are several. ``outputs``:
     the files beside the live links, by the options that ask for them.
     """
 
@@ -85,6 +86,7 @@ class Obtained:
     hook_failures: tuple[HookFailed, ...] = ()
     owed: tuple[str, ...] = ()
     key_elsewhere: bool = False
+    key_uri: str | None = None
     servers: tuple[str, ...] = ()
     outputs: Mapping[str, Path] = field(default_factory=dict)
 
@@ -171,6 +173,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
         servers=request.servers,
         outputs=request.outputs.paths if request.outputs is not None and live is not None else {},
         key_elsewhere=live is not None and key_is_elsewhere(services.lineages.get(made.name)),
+        key_uri=None if live is None else live_uri(services.lineages.get(made.name)),
     )
 
 
@@ -278,7 +281,8 @@ def survey(services: Services) -> list[Known]:
         except StorageError:
             continue
         due = lineage.name in interrupted or _is_due(lineage, certificate, now)
-        found.append(Known(name=lineage.name, identifiers=certificate.identifiers, due=due))
+        key = stored_uri(lineage.conf.own) or ""
+        found.append(Known(name=lineage.name, identifiers=certificate.identifiers, due=due, key=key))
     return found
 
 
@@ -347,4 +351,5 @@ def kept(services: Services, name: str, outputs: OutputsOf | None = None) -> Obt
         hook_failures=tuple(failures),
         outputs=stored_paths(lineage.conf.own),
         key_elsewhere=key_is_elsewhere(lineage),
+        key_uri=live_uri(lineage),
     )

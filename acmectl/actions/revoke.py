@@ -18,6 +18,7 @@ from acmectl.events import Notice
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.keys import public_bytes_of
 from acmectl.pki.summary import summary
+from acmectl.pki.token_file import is_token_key
 from acmectl.storage.lineage import BrokenLineage
 
 if TYPE_CHECKING:
@@ -136,6 +137,11 @@ def _certificate_key(request: RevokeRequest, spki: bytes) -> AccountKey | None:
     key_pem = _read(request.key_path)
     if public_bytes_of(key_pem) != spki:
         raise ConfigError(f"The key {request.key_path} does not belong to the certificate.")
+    if is_token_key(key_pem):
+        raise ConfigError(
+            f"The key that {request.key_path} names lies in a PKCS#11 token, and revoke does not sign there.",
+            hint="Leave --key-path out: the account that obtained the certificate can revoke it.",
+        )
     return AccountKey.from_pem(key_pem)
 
 

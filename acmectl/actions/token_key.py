@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import ConfigError
 from acmectl.events import Notice
+from acmectl.pki.token_file import is_token_key, uri_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from acmectl.actions.target import Target
     from acmectl.pki.pkcs11 import TokenKey
     from acmectl.pki.pkcs11_uri import TokenUri
+    from acmectl.storage.lineage import Lineage
 
 KEY = "key"
 """The key in the section ``[acmectl]``."""
@@ -35,6 +37,12 @@ def stored_uri(own: Mapping[str, object]) -> str | None:
     """The URI in the section ``[acmectl]``, if its lineage has a key in a token."""
     text = own.get(KEY)
     return text if isinstance(text, str) and text else None
+
+
+def live_uri(lineage: Lineage) -> str | None:
+    """The URI in the live ``privkey.pem``, if that names a key in a token. Raises: LineageDamaged, ConfigError."""
+    key_pem = lineage.read("privkey")
+    return uri_in(key_pem) if is_token_key(key_pem) else None
 
 
 def with_file_key(request: CertificateRequest) -> CertificateRequest:

@@ -56,6 +56,8 @@ _PATTERNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ((".",), r"\b[A-Za-z0-9_-]{22,}\.[A-Za-z0-9_-]{43}\b", _HIDDEN),
     (("acme-challenge",), r"(/\.well-known/acme-challenge/)[A-Za-z0-9_-]+", r"\1" + _HIDDEN),
     (("token",), r"""(?i)(["']?\btoken["']?\s*[=:]\s*["']?)[^\s"'&,}\]]{4,}""", r"\1" + _HIDDEN),
+    # The PIN in a PKCS#11 URI (RFC 7512): it is refused there, but what was typed has been logged by then.
+    (("pin-value",), r"""(?i)(\bpin-value=)[^\s"'&;]+""", r"\1" + _HIDDEN),
     # Name and password in a URL.
     (("@",), r"(\bhttps?://)[^/\s@]+@", r"\1" + _HIDDEN + "@"),
 )

@@ -74,6 +74,7 @@ def wanted_of(app: App) -> Wanted:
         duplicate=settings.flag("duplicate"),
         renew_with_new_domains=settings.flag("renew_with_new_domains"),
         dry_run=settings.flag("dry_run"),
+        key=(settings.text("key") or "") if settings.is_set("key") else None,
         next_key={
             key: list(value) if isinstance(value, tuple) else value
             for key, value in settings.own_stored().items()

@@ -16,8 +16,18 @@ if TYPE_CHECKING:
 
 
 def with_token(key: KeyRequest, settings: Settings) -> KeyRequest:
-    """The key that was asked for, in the token that --key or the renewal file names."""
-    return replace(key, token=settings.text("key") or None)
+    """The key that was asked for, in the token that --key or the renewal file names. Raises: ConfigError."""
+    text = settings.text("key")
+    if not text:
+        return key
+    from acmectl.pki.pkcs11_uri import parse
+
+    return replace(key, token=parse(text, settings.origin("key")).text)
+
+
+def keeps_token(given: Settings, conf: RenewalConf) -> bool:
+    """Whether a certificate has a key in a token, or gets one, so that no key is made."""
+    return bool(given.text("key") if given.is_set("key") else stored_uri(conf.own))
 
 
 def leaves_token(given: Settings, conf: RenewalConf | None) -> bool:

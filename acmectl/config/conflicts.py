@@ -97,6 +97,28 @@ CONFLICTS = (
         message="renew asks nothing; --force-interactive cannot be used with it.",
     ),
     Conflict(
+        applies=lambda settings: settings.verb == "certonly" and bool(settings.text("csr")) and settings.is_set("key"),
+        message="--csr and --key cannot be used together: a request has its key already.",
+    ),
+    Conflict(
+        applies=_verb_other_than("key", "certonly", "renew", "reconfigure"),
+        message="--key can only be used with certonly, renew and reconfigure.",
+        hint="--key-path FILE names a key in a file.",
+    ),
+    Conflict(
+        applies=lambda settings: settings.verb == "renew" and settings.is_set("key") and not settings.text("cert_name"),
+        message="--key is for one certificate, so renew needs --cert-name with it.",
+    ),
+    Conflict(
+        applies=lambda settings: bool(settings.text("key")) and settings.flag("new_key"),
+        message="--key and --new-key cannot be used together: acmectl makes no key in a PKCS#11 token.",
+        hint="Make one there with the token's tool and name it with --key.",
+    ),
+    Conflict(
+        applies=lambda settings: bool(settings.text("key")) and settings.is_set("reuse_key") and not settings.flag("reuse_key"),
+        message="--key and --no-reuse-key cannot be used together: the key stays until --key names another one.",
+    ),
+    Conflict(
         applies=_verb_other_than("csr", "certonly"),
         message="--csr can only be used with certonly.",
     ),

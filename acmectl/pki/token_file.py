@@ -45,8 +45,9 @@ def uri_in(privkey_pem: bytes) -> str:
         content = _content(der, _SEQUENCE)[0]
         description, rest = _content(content, _VISIBLE_STRING)
         uri, rest = _content(rest, _UTF8_STRING)
-        if description == _DESCRIPTION and not rest:
-            return uri.decode()
+        text = uri.decode()
+        if description == _DESCRIPTION and not rest and text.isprintable():
+            return text
     except (IndexError, ValueError):
         pass
     raise ConfigError("The private key cannot be read: its file names a key in a PKCS#11 token in an unknown form.")

@@ -68,7 +68,7 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
         f"    Identifiers: {' '.join(identifier.value for identifier in certificate.identifiers)}",
         f"    Expiry Date: {expiry} ({status(certificate, now)})",
         f"    Certificate Path: {certificate.path_of('fullchain')}",
-        f"    Private Key Path: {_KEY_ELSEWHERE if certificate.key_elsewhere else certificate.path_of('privkey')}",
+        f"    Private Key Path: {_key_path(certificate)}",
     ]
     if len(certificate.servers) > 1:
         lines.append(f"    Issued By: {certificate.server} (one of {len(certificate.servers)} CAs)")
@@ -78,6 +78,12 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
     if certificate.owed:
         lines.append(f"    Deploy Hooks Owed: {', '.join(certificate.owed)}")
     return lines
+
+
+def _key_path(certificate: ListedCertificate) -> str:
+    if certificate.key_uri is not None:
+        return certificate.key_uri
+    return _KEY_ELSEWHERE if certificate.key_elsewhere else certificate.path_of("privkey")
 
 
 def status(certificate: ListedCertificate, now: datetime) -> str:
@@ -111,6 +117,7 @@ def as_json(found: Listing, now: datetime) -> dict[str, object]:
                 "pinned": one.pinned,
                 "deploy_owed": list(one.owed),
                 "key_elsewhere": one.key_elsewhere,
+                "key_uri": one.key_uri,
                 "outputs": {WORDS[step]: str(path) for step, path in one.outputs.items()},
                 "paths": {k: str(one.live_dir / f"{k}.pem") for k in _kinds(one)},
             }

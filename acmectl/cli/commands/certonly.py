@@ -14,6 +14,7 @@ from acmectl.cli.kept import Carried, carried
 from acmectl.cli.outputs import outputs_of, stored_outputs
 from acmectl.cli.next_key import records_json, records_text
 from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, wanted_of
+from acmectl.cli.token_key import keeps_token
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
 
@@ -39,7 +40,7 @@ def run(app: App) -> ExitCode:
     def complete(conf: RenewalConf | None, identifiers: tuple[Identifier, ...]) -> CertificateRequest:
         nonlocal taken
         if conf is not None:
-            taken = taken_over(app, conf, with_csr=CSR in conf.own)
+            taken = taken_over(app, conf, with_csr=CSR in conf.own or keeps_token(app.settings, conf))
         return certificate_request(app, conf, identifiers)
 
     done = obtain(services, wanted, complete, lambda conf: stored_outputs(app.settings, conf, "the renewal file"))
@@ -101,7 +102,9 @@ def _saved(done: Obtained) -> str:
     ]
     if done.live_dir is not None:
         lines.append(f"Certificate is saved at: {done.live_dir / 'fullchain.pem'}")
-        if done.key_elsewhere:
+        if done.key_uri is not None:
+            lines.append(f"Its key stays in the token:  {done.key_uri}")
+        elif done.key_elsewhere:
             lines.append("Its key is kept elsewhere; the CSR is stored and used for renewals.")
         else:
             lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")
@@ -152,6 +155,7 @@ def as_json(done: Obtained) -> dict[str, object]:
         "outcome": str(done.outcome),
         "name": done.name,
         "identifiers": [{"type": str(i.type), "value": i.value} for i in done.identifiers],
+        "key_uri": done.key_uri,
         "dropped": [{"type": str(i.type), "value": i.value} for i in done.dropped],
         "server": done.server,
         "servers": list(done.servers),
