@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from acmectl.actions.lifetime import check_end
 from acmectl.config.catalogue import profile_limit
 from acmectl.config.values import shown
 from acmectl.errors import ConfigError
@@ -13,9 +14,12 @@ from acmectl.pki.chain import choose_chain, verify_issued
 from acmectl.pki.chain_wish import parse_chain_wish
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from acmectl.actions.accounts import OpenAccount
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.services import Services
+    from acmectl.actions.target import Target
     from acmectl.identifiers import Identifier
     from acmectl.pki.chain import IssuedChain
 
@@ -73,6 +77,15 @@ def _refuse_too_many(server: str, profile: str | None, identifiers: Sequence[Ide
     )
 
 
+def common_name_of(services: Services, target: Target, request: CertificateRequest) -> str | None:
+    """The common name to ask for; none where its name was left out because it could not be authorized."""
+    name = request.common_name
+    if name is None or name in {identifier.value for identifier in target.identifiers}:
+        return name
+    services.observe(Notice(text=f"The certificate gets no common name: {name} is left out.", level="warning"))
+    return None
+
+
 def checked_chain(
     services: Services,
     chains: Sequence[bytes],
@@ -81,14 +94,20 @@ def checked_chain(
     identifiers: Sequence[Identifier],
     *,
     quiet: bool = False,
+    not_after: datetime | None = None,
 ) -> IssuedChain:
-    """The chain to keep, verified against our key, names and clock. Raises: ProtocolViolation."""
+    """The chain to keep, verified against our key, names and clock; ``not_after`` is the end that was ordered.
+
+    Raises: ProtocolViolation.
+    """
     chain, found = choose_chain(chains, preferred)
     if not found and preferred is not None and not quiet:
         services.observe(
             Notice(text=f"The CA offers no chain {_named(preferred)}; its default is used.", level="warning")
         )
-    return verify_issued(chain, spki, identifiers, services.clock.now())
+    issued = verify_issued(chain, spki, identifiers, services.clock.now())
+    check_end(services, issued.leaf, not_after)
+    return issued
 
 
 def _named(preferred: str) -> str:

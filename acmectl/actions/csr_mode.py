@@ -15,6 +15,7 @@ from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
 from acmectl.actions.caa import look_at_caa, told_before
 from acmectl.actions.choices import checked_chain, choose_profile
+from acmectl.actions.lifetime import end_to_order
 from acmectl.actions.order_ledger import counted
 from acmectl.actions.settle import settle_all
 from acmectl.errors import ConfigError, UsageError
@@ -109,6 +110,7 @@ def _issue(
     solvers.check_account(csr.identifiers, thumbprint=account.client.key.thumbprint())
     verb = "simulate-request" if wanted.dry_run else "request"
     services.observe(IssuanceStarted(verb=verb, lineage="", identifiers=csr.identifiers))
+    not_after = end_to_order(services, wanted.not_after)
     # Where nothing is kept there is no ledger either.
     ledger = nullcontext(services.observe) if keeps_nothing else counted(services, account, csr.identifiers, wanted)
     with ledger as observe:
@@ -118,6 +120,7 @@ def _issue(
                 identifiers=csr.identifiers,
                 csr_der=csr.der,
                 profile=choose_profile(services, account, wanted, csr.identifiers),
+                not_after=not_after,
                 preferred_challenges=wanted.preferred_challenges,
                 alternates=wanted.preferred_chain is not None,
             ),
@@ -139,7 +142,15 @@ def _issue(
         )
     if not chains:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)
-    issued = checked_chain(services, chains, wanted.preferred_chain, csr.spki, csr.identifiers, quiet=wanted.dry_run)
+    issued = checked_chain(
+        services,
+        chains,
+        wanted.preferred_chain,
+        csr.spki,
+        csr.identifiers,
+        quiet=wanted.dry_run,
+        not_after=not_after,
+    )
     if wanted.dry_run:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)
     contents = {"cert": issued.leaf, "chain": issued.chain, "fullchain": issued.fullchain}

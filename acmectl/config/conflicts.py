@@ -127,6 +127,10 @@ CONFLICTS = (
         message="--csr and --allow-subset-of-names cannot be used together: a request's names are fixed.",
     ),
     Conflict(
+        applies=lambda settings: bool(settings.text("csr")) and bool(settings.text("common_name")),
+        message="--csr and --common-name cannot be used together: a request's subject is fixed.",
+    ),
+    Conflict(
         applies=lambda settings: settings.flag("json") and bool(settings.printed),
         message="--json and a certificate on standard output cannot be used together.",
         hint="Leave --json out, or name files instead of -.",

@@ -224,8 +224,8 @@ ROWS = (
     OptionRow(
         names=("--preferred-chain",),
         metavar="ISSUER",
-        help="if the CA offers several chains, take the one whose topmost certificate this CN has issued; or the SHA-256 "
-        "fingerprint or a key identifier of any certificate in it, in hexadecimal digits",
+        help="if the CA offers several chains, take the one whose topmost certificate this CN has issued; or the "
+        "SHA-256 fingerprint or a key identifier of any certificate in it, in hexadecimal digits",
         topics=("security",),
         verbs=_ISSUING,
         stored="preferred_chain",

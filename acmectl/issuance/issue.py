@@ -100,14 +100,19 @@ def _answered(authorizer: Authorizer, order: Order, authorizations: list[Authori
 
 def _placed(client: AcmeClient, request: IssuanceRequest, ca_time: CaTime, observe: Observer) -> Order:
     def place(replaces: str | None) -> Order:
-        with ca_time.running():
-            return client.new_order(
-                request.identifiers,
-                profile=request.profile,
-                replaces=replaces,
-                not_before=request.not_before,
-                not_after=request.not_after,
-            )
+        try:
+            with ca_time.running():
+                return client.new_order(
+                    request.identifiers,
+                    profile=request.profile,
+                    replaces=replaces,
+                    not_before=request.not_before,
+                    not_after=request.not_after,
+                )
+        except ServerProblem as error:
+            if request.not_after is not None and error.hint is None and error.problem.code == ProblemType.MALFORMED:
+                error.hint = "Many CAs, Let's Encrypt among them, choose the end themselves: leave --not-after out."
+            raise
 
     replaces = request.replaces
     try:
