@@ -49,7 +49,7 @@ def draft_for(
     if request.not_after is not None:
         key_request += f" not-after={request.not_after}"
     if not request.dry_run:
-        found = services.pending.load(target.name)
+        found = services.pending.load(target.name, second=target.is_second)
         if found.record is not None and found.record.order.matches(
             server=account.stored.server,
             account_url=account.stored.uri,
@@ -74,8 +74,8 @@ def draft_for(
 def _reused_key(target: Target, request: CertificateRequest) -> bytes | None:
     if target.existing is None or not request.key.reuse or request.key.new_key or request.key.compromised:
         return None
-    key_pem = target.existing.read("privkey")
-    if request.key.token is not None or is_external_key(key_pem):
+    key_pem = target.present("privkey")
+    if key_pem is None or request.key.token is not None or is_external_key(key_pem):
         return None
     present = spec_of(key_pem)
     if request.key.explicit and present != request.key.spec:

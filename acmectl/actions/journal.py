@@ -53,8 +53,11 @@ class PendingJournal:
         draft: Draft,
         profile: str | None,
         version: int,
+        second: bool = False,
     ) -> None:
+        """``second``: it is the order of the second certificate of a version."""
         self._services = services
+        self._second = second
         self._record = draft.resume
         self._name = name
         self._key_pem = draft.key_pem
@@ -75,13 +78,13 @@ class PendingJournal:
         if self._record is not None and self._record.order.order_url == order_url:
             return
         self._record = PendingRecord(order=replace(self._order, order_url=order_url), key_pem=self._key_pem)
-        self._services.pending.save(self._name, self._record)
+        self._services.pending.save(self._name, self._record, second=self._second)
 
     def finalizing(self, order_url: str) -> None:
         """Note that a certificate may exist from here on."""
         self.ordered(order_url)
         if self._record is not None and not self._record.order.finalized:
-            self._record = self._services.pending.mark_finalized(self._name, self._record)
+            self._record = self._services.pending.mark_finalized(self._name, self._record, second=self._second)
 
     def keeps(self, error: AcmectlError) -> bool:
         """False when ``forget_failed_order`` follows and finds an order that it forgets."""
@@ -111,6 +114,7 @@ def forget_failed_order(services: Services, name: str, request: CertificateReque
     """An order that the CA has refused leads nowhere; one that may have a certificate is kept."""
     if request.dry_run:
         return
-    record = services.pending.load(name).record
-    if record is not None and not record.order.finalized:
-        services.pending.drop(name)
+    for second in (True, False):
+        record = services.pending.load(name, second=second).record
+        if record is not None and not record.order.finalized:
+            services.pending.drop(name, second=second)

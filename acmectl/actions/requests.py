@@ -67,6 +67,8 @@ class AccountRequest:
 class KeyRequest:
     """The certificate's key: ``spec`` for a new one; ``reuse`` keeps the lineage's present key unless ``new_key``.
 
+    ``second`` is for a second certificate for the same names, with a key of the other type.
+
     ``token``: it lies in a PKCS#11 token, and this URI names it (RFC 7512).
 
     ``explicit``: type, size or curve were asked for now, so that a reused key must be of that kind. ``stage_next``: the
@@ -75,6 +77,7 @@ class KeyRequest:
     """
 
     spec: KeySpec
+    second: KeySpec | None = None
     token: str | None = None
     explicit: bool = False
     reuse: bool = False

@@ -15,12 +15,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Which lineage gets a version, and for which identifiers; ``existing`` is None for a new lineage."""
+    """Which lineage gets a version, and for which identifiers; ``existing`` is None for a new lineage.
+
+    ``second_type`` is set where this is about the second certificate of the version: the type of its key.
+    """
 
     name: str
     identifiers: tuple[Identifier, ...]
     existing: Lineage | None = None
     deploy_hooks: tuple[str, ...] = ()
+    second_type: str | None = None
+
+    @property
+    def is_second(self) -> bool:
+        """Whether this is about the second certificate of the version."""
+        return self.second_type is not None
+
+    def present(self, kind: str) -> bytes | None:
+        """The live file (PEM) of what the new certificate takes the place of; None where there is nothing such.
+
+        Raises: LineageDamaged.
+        """
+        if self.existing is None:
+            return None
+        if self.second_type is None:
+            return self.existing.read(kind)
+        second = self.existing.second
+        if second is None or second.key_type != self.second_type:
+            return None
+        return self.existing.read(f"{kind}-{self.second_type}")
 
     @property
     def has_new_names(self) -> bool:
@@ -32,8 +55,9 @@ class Target:
     @property
     def replaces(self) -> str | None:
         """The certificate that the new one takes the place of, as ARI names it (RFC 9773 section 5)."""
-        if self.existing is None:
+        cert_pem = self.present("cert")
+        if cert_pem is None:
             return None
-        present = summary(self.existing.read("cert"))
+        present = summary(cert_pem)
         shared = set(present.identifiers) & set(self.identifiers)
         return ari_certificate_id(present.aki, present.serial) if present.aki and shared else None

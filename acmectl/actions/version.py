@@ -15,6 +15,7 @@ from acmectl.actions.journal import TO_BE_CHANGED, PendingJournal, forget_failed
 from acmectl.actions.lifetime import end_to_order
 from acmectl.actions.next_key import settle_live
 from acmectl.actions.order_ledger import counted
+from acmectl.actions.second_key import described, parts_of
 from acmectl.actions.version_conf import conf_for
 from acmectl.errors import AuthorizationFailed, ProtocolViolation, ServerProblem
 from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, NamesRefused, Notice, WentLive
@@ -22,7 +23,7 @@ from acmectl.issuance.issue import issue
 from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.csr import spki_beside
-from acmectl.storage.archive import VersionFiles
+from acmectl.storage.archive import CertificateFiles, VersionFiles
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
     from acmectl.actions.caa import CaaLook
     from acmectl.actions.journal import Draft
     from acmectl.actions.requests import CertificateRequest
+    from acmectl.actions.second_key import SecondCertificate
     from acmectl.actions.services import Services
     from acmectl.actions.target import Target
     from acmectl.identifiers import Identifier
     from acmectl.issuance.request import OrderJournal
     from acmectl.pki.chain import IssuedChain
-    from acmectl.storage.pending import PendingRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class NewVersion:
     dropped: tuple[Identifier, ...] = ()
     not_after: datetime | None = None
     serial: int | None = None
+    second: SecondCertificate | None = None
 
 
 def issue_version(
@@ -109,14 +111,63 @@ def _attempt(
     solvers: Solvers,
     caa: CaaLook | None,
 ) -> NewVersion:
-    draft = draft_for(services, account, target, request, profile)
-    if draft.resume is not None and (saved := _adopt(services, target, request, draft, draft.resume)) is not None:
+    """Order every certificate of the version, and keep them together once all are here and verified."""
+    parts = [
+        (one, wanted, draft_for(services, account, one, wanted, profile)) for one, wanted in parts_of(target, request)
+    ]
+    if (saved := _adopt(services, target, request, [draft for _, _, draft in parts])) is not None:
         return saved
     version = services.lineages.next_version(target.name)
+    made: list[CertificateFiles] = []
+    for one, wanted, draft in parts:
+        issued = _ordered(
+            services, account, one, wanted, draft, profile=profile, solvers=solvers, caa=caa, version=version
+        )
+        if issued is not None:
+            made.append(
+                CertificateFiles(
+                    privkey=draft.key_pem, cert=issued.leaf, chain=issued.chain, fullchain=issued.fullchain
+                )
+            )
+    if request.dry_run or not made:
+        return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
+    second_type = parts[-1][0].second_type
+    first, second = made[0], made[1] if second_type is not None else None
+    files = VersionFiles(
+        privkey=first.privkey,
+        cert=first.cert,
+        chain=first.chain,
+        fullchain=first.fullchain,
+        second=second,
+        second_type=second_type,
+    )
+    return _keep(services, target, request, files)
+
+
+def _ordered(
+    services: Services,
+    account: OpenAccount,
+    target: Target,
+    request: CertificateRequest,
+    draft: Draft,
+    *,
+    profile: str | None,
+    solvers: Solvers,
+    caa: CaaLook | None,
+    version: int,
+) -> IssuedChain | None:
+    """One certificate, downloaded and verified; None where the CA is not to issue."""
     journal: OrderJournal = NoJournal()
     if not request.dry_run:
         journal = PendingJournal(
-            services, account, target.name, target.identifiers, draft=draft, profile=profile, version=version
+            services,
+            account,
+            target.name,
+            target.identifiers,
+            draft=draft,
+            profile=profile,
+            version=version,
+            second=target.is_second,
         )
     resumed = draft.resume is not None and draft.resume.order.finalized
     not_after = end_to_order(services, request.not_after, draft.resume.order.created if draft.resume else None)
@@ -141,7 +192,8 @@ def _attempt(
             policy=IssuancePolicy(
                 timeout=request.issuance_timeout,
                 preflight=request.preflight,
-                revalidate=request.revalidates,
+                # For the second certificate the names were validated a moment ago.
+                revalidate=request.revalidates and not target.is_second,
                 finalize=request.finalize,
             ),
             journal=journal,
@@ -151,10 +203,10 @@ def _attempt(
             before_respond=told_before(caa, pause_for_debugging(services) if request.debug_challenges else None),
         )
     if not chains:
-        return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
+        return None
     spki = spki_beside(draft.key_pem)
     try:
-        issued = checked_chain(
+        return checked_chain(
             services,
             chains,
             request.preferred_chain,
@@ -166,11 +218,8 @@ def _attempt(
     except ProtocolViolation:
         if resumed:
             # Useless a second time: the next run needs another order.
-            services.pending.drop(target.name)
+            services.pending.drop(target.name, second=target.is_second)
         raise
-    if request.dry_run:
-        return NewVersion(name=target.name, number=None, identifiers=target.identifiers)
-    return _keep(services, target, request, draft, issued)
 
 
 def _predecessor(account: OpenAccount, target: Target) -> str | None:
@@ -180,45 +229,46 @@ def _predecessor(account: OpenAccount, target: Target) -> str | None:
     return target.replaces if account.client.directory().renewal_info is not None else None
 
 
-def _keep(
-    services: Services, target: Target, request: CertificateRequest, draft: Draft, issued: IssuedChain
-) -> NewVersion:
-    files = VersionFiles(privkey=draft.key_pem, cert=issued.leaf, chain=issued.chain, fullchain=issued.fullchain)
+def _keep(services: Services, target: Target, request: CertificateRequest, files: VersionFiles) -> NewVersion:
     number = services.lineages.save(target.name, files)
     directory = services.layout.archive(target.name) if target.existing is None else target.existing.archive_dir
     services.observe(CertificateSaved(lineage=target.name, version=number, directory=directory))
-    services.lineages.write_conf(target.name, conf_for(target, request, draft.key_pem, number))
+    services.lineages.write_conf(target.name, conf_for(target, request, files.privkey, number))
     services.lineages.activate(target.name, number)
     services.observe(WentLive(lineage=target.name, version=number))
     services.pending.drop(target.name)
     services.lineages.prune(target.name, number)
-    return _described(target, number, issued.leaf)
+    return _described(target, number, files)
 
 
-def _described(target: Target, number: int, cert_pem: bytes) -> NewVersion:
-    info = read_certificate(cert_pem)
+def _described(target: Target, number: int, files: VersionFiles) -> NewVersion:
+    info = read_certificate(files.cert)
     return NewVersion(
         name=target.name,
         number=number,
         identifiers=target.identifiers,
         not_after=info.not_after,
         serial=info.serial,
+        second=described(files.second, files.second_type),
     )
 
 
-def _adopt(
-    services: Services, target: Target, request: CertificateRequest, draft: Draft, record: PendingRecord
-) -> NewVersion | None:
+def _adopt(services: Services, target: Target, request: CertificateRequest, drafts: list[Draft]) -> NewVersion | None:
     """Finish what an earlier run had saved already: no order is spent again."""
-    conf = conf_for(target, request, draft.key_pem, record.order.version)
-    number = services.lineages.adopt_saved(target.name, record.key_pem, conf, version=record.order.version)
+    records = [draft.resume for draft in drafts if draft.resume is not None]
+    if len(records) < len(drafts):
+        return None
+    first, key = records[0], request.key.second
+    conf = conf_for(target, request, first.key_pem, first.order.version)
+    second = None if key is None else (str(key.type), records[1].key_pem)
+    number = services.lineages.adopt_saved(target.name, first.key_pem, conf, version=first.order.version, second=second)
     if number is None:
         return None
     services.pending.drop(target.name)
     services.observe(
         LineageHealed(lineage=target.name, what=f"version {number}, saved by a run that was interrupted, is live now")
     )
-    return _described(target, number, services.lineages.get(target.name).read("cert"))
+    return _described(target, number, services.lineages.read_version(target.name, number))
 
 
 def announce(services: Services, target: Target, request: CertificateRequest) -> None:

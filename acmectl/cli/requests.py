@@ -18,8 +18,8 @@ from acmectl.actions.requests import (
 )
 from acmectl.actions.shipped_hooks import installs_nothing, reload_hook
 from acmectl.cli.checks import checked_name
-from acmectl.cli.outputs import outputs_of, with_outputs
 from acmectl.cli.contents import contents_of
+from acmectl.cli.outputs import outputs_of, with_outputs
 from acmectl.cli.plugin_options import with_plugins
 from acmectl.cli.solvers import (
     Selection,
@@ -34,6 +34,7 @@ from acmectl.cli.solvers import (
 )
 from acmectl.cli.token_key import leaves_token, with_token, without_empty_key
 from acmectl.config.challenges import for_certbot
+from acmectl.config.key_types import SECOND, STORED, with_stored_second
 from acmectl.config.restored import restore
 from acmectl.config.values import shown
 from acmectl.config.webroots import resolve
@@ -144,6 +145,7 @@ def certificate_request(
     outputs = outputs_of(settings)
     own = with_outputs(own, outputs)
     _keep_challenges(settings.items("preferred_challenges"), params, own)
+    own = {key: value for key, value in own.items() if key != STORED} | _second_key(settings)
     contents = contents_of(app, settings, identifiers, own=own, stored=conf.own if conf is not None else {})
     return CertificateRequest(
         account=account_of(app, settings),
@@ -215,7 +217,8 @@ def _over(app: App, conf: RenewalConf | None, origin: str) -> Settings:
         return given
     reset = RESET_BY_CERTONLY if app.settings.verb == "certonly" else ()
     params = {key: value if isinstance(value, str) else list(value) for key, value in conf.params.items()}
-    return restore(given, params=params, own=conf.own, origin=origin, leave_out=reset)
+    restored = restore(given, params=params, own=conf.own, origin=origin, leave_out=reset)
+    return with_stored_second(restored, conf.own, origin)
 
 
 def _installer(settings: Settings) -> str | None:
@@ -272,18 +275,20 @@ def _keep_challenges(wanted: tuple[str, ...], params: dict[str, ParamValue], own
 def _key(app: App, settings: Settings, conf: RenewalConf | None) -> KeyRequest:
     from acmectl.pki.keys import KeySpec
 
-    kind = settings.required_text("key_type")
-    if kind == "rsa":
-        spec = KeySpec.rsa(settings.integer("rsa_key_size"))
-    else:
-        spec = KeySpec.ecdsa(settings.required_text("elliptic_curve"))
+    def spec_for(kind: str) -> KeySpec:
+        if kind == "rsa":
+            return KeySpec.rsa(settings.integer("rsa_key_size"))
+        return KeySpec.ecdsa(settings.required_text("elliptic_curve"))
+
+    kind, second = settings.required_text("key_type"), settings.text(SECOND)
     given = app.settings
     explicit = any(given.is_set(dest) for dest in ("key_type", "rsa_key_size", "elliptic_curve"))
     if conf is not None and given.verb == "certonly" and given.is_set("key_type") and not given.is_set("cert_name"):
-        _confirm_key_type(app, kind, conf.text("key_type") or "rsa")
+        _confirm_key_type(app, (kind, second), (conf.text("key_type") or "rsa", conf.own.get(STORED)))
     stage = settings.flag("stage_next_key")
     return KeyRequest(
-        spec=spec,
+        spec=spec_for(kind),
+        second=spec_for(second) if second is not None else None,
         explicit=explicit,
         reuse=settings.flag("reuse_key") or stage,
         new_key=settings.flag("new_key"),
@@ -291,14 +296,23 @@ def _key(app: App, settings: Settings, conf: RenewalConf | None) -> KeyRequest:
     )
 
 
-def _confirm_key_type(app: App, kind: str, present: str) -> None:
-    """Another kind of key for a certificate that was found by its names only, not named: that may be a surprise."""
-    if kind == present:
+def _second_key(settings: Settings) -> dict[str, JsonValue]:
+    second = settings.text(SECOND)
+    return {STORED: second} if second is not None else {}
+
+
+def _confirm_key_type(app: App, wanted: tuple[str, str | None], present: tuple[str, object]) -> None:
+    """Another kind of key for a certificate that was found by its names only, not named: that may be a surprise.
+
+    A second key beside the present one is none; to lose it is one for servers that use it.
+    """
+    if wanted[0] == present[0] and present[1] in {None, wanted[1]}:
         return
-    question = f"The certificate with these names has a key of type {present}. Change it to {kind}?"
+    new, old = (",".join(str(kind) for kind in pair if kind is not None) for pair in (wanted, present))
+    question = f"The certificate with these names has a key of type {old}. Change it to {new}?"
     if not (app.prompts.interactive and app.prompts.yes_no(question, default=False, flag="--cert-name")):
         raise ConfigError(
-            f"The certificate with these names has a key of type {present}, not {kind}.",
+            f"The certificate with these names has a key of type {old}, not {new}.",
             hint="Name the certificate with --cert-name as well to change the type of its key.",
         )
 

@@ -28,9 +28,9 @@ class OptionRow:
     ``topics`` are help topics, the first one is its section in the complete list. ``verbs`` show it in their help;
     every verb accepts it. ``stored`` is its key in ``[renewalparams]`` of a renewal file, ``own`` its key in the
     section ``[acmectl]``; with both the section has what certbot's part cannot hold. ``certbot``: certbot knows it too.
-    ``deprecated`` is why it is ignored. ``expand`` maps spellings to the value that is kept. ``plugin`` owns it;
-    ``selects`` is the plugin that a flag chooses. ``variable`` is an environment variable that gives the value besides
-    ``ACMECTL_*``.
+    ``deprecated`` is why it is ignored. ``several``: it may be more than one of the choices, with commas between.
+    ``expand`` maps spellings to the value that is kept. ``plugin`` owns it; ``selects`` is the plugin that a flag
+    chooses. ``variable`` is an environment variable that gives the value besides ``ACMECTL_*``.
     """
 
     __slots__ = (
@@ -54,6 +54,7 @@ class OptionRow:
         "plugin",
         "secret",
         "selects",
+        "several",
         "stored",
         "topics",
         "variable",
@@ -86,6 +87,7 @@ class OptionRow:
         secret: bool = False,
         plugin: str | None = None,
         selects: str | None = None,
+        several: bool = False,
         variable: str | None = None,
     ) -> None:
         self.names: tuple[str, ...] = names
@@ -111,6 +113,7 @@ class OptionRow:
         self.secret: bool = secret
         self.plugin: str | None = plugin
         self.selects: str | None = selects
+        self.several: bool = several
         self.variable: str | None = variable
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -201,7 +204,17 @@ def table() -> OptionTable:
         rows_general,
         rows_outputs,
         rows_plugins,
+        rows_token,
     )
 
-    parts = (rows_certificate, rows_outputs, rows_general, rows_challenges, rows_dns, rows_account, rows_plugins)
+    parts = (
+        rows_certificate,
+        rows_token,
+        rows_outputs,
+        rows_general,
+        rows_challenges,
+        rows_dns,
+        rows_account,
+        rows_plugins,
+    )
     return OptionTable(tuple(row for part in parts for row in part.ROWS))

@@ -132,9 +132,11 @@ ROWS = (
         names=("--key-type",),
         kind="choice",
         choices=("rsa", "ecdsa", "ec256", "ec384", "rsa2048", "rsa4096"),
+        several=True,
         default="ecdsa",
         metavar="TYPE",
-        help="kind of private key: ecdsa or rsa; ec256, ec384, rsa2048, rsa4096 say the size too",
+        help="kind of private key: ecdsa or rsa; ec256, ec384, rsa2048, rsa4096 say the size too. rsa,ecdsa makes two "
+        "certificates for the same names that are renewed together",
         topics=("security",),
         verbs=_ISSUING,
         stored="key_type",

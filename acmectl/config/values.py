@@ -39,7 +39,7 @@ def convert(row: OptionRow, text: str) -> Value:
         case "file":
             return _readable(_path(text))
         case "choice":
-            return _choice(row, text)
+            return ",".join(_choice(row, item) for item in _items(text)) if row.several else _choice(row, text)
         case "csv":
             return tuple(_choice(row, item) if row.choices else item for item in _items(text))
         case "paths":
