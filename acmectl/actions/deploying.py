@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acmectl.actions.endpoint import owed_steps, settle_endpoint
-from acmectl.actions.outputs import settle_outputs
+from acmectl.actions.output_files import settle_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,14 +13,16 @@ from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators
 from acmectl.actions.csr_stored import key_is_elsewhere, refuse_other_names
 from acmectl.actions.decide import Ask, Doubt, Keep, Known, NeedNames, New, Plan, Renew, Wanted, decide
-from acmectl.actions.detours import Detours
 from acmectl.actions.deploying import deploy_steps, settle_steps
+from acmectl.actions.detours import Detours
 from acmectl.actions.due import parse_before_expiry, renewal_due
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.next_key import turn
-from acmectl.actions.outputs import bring_up_to_date, check_outputs, stored_paths
+from acmectl.actions.output_checks import check_outputs
+from acmectl.actions.output_files import bring_up_to_date
+from acmectl.actions.outputs import stored_paths
 from acmectl.actions.renewable import refuse_certbots_plugin
 from acmectl.actions.second_look import due_after_all
 from acmectl.actions.settle import settle_all
@@ -67,8 +69,9 @@ class Obtained:
     """The outcome of certonly. Paths are absolute; ``hook_failures`` make the run fail, though the certificate is kept.
 
     ``owed`` are deploy hooks of an earlier run that have not succeeded yet. ``key_elsewhere``: the certificate is made
-    from a CSR whose private key is not here, or its key lies in the PKCS#11 token that ``key_uri`` names. ``servers``: the CAs that may issue it, if they are several. ``outputs``:
-    the files beside the live links, by the options that ask for them.
+    from a CSR whose private key is not here, or its key lies in the PKCS#11 token that ``key_uri`` names. ``servers``:
+    the CAs that may issue it, if they are several. ``outputs``: the files beside the live links, by the options that
+    ask for them.
     """
 
     outcome: Outcome

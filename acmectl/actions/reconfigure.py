@@ -10,7 +10,7 @@ from acmectl.actions.accounts import choose_account
 from acmectl.actions.csr_stored import names_to_renew
 from acmectl.actions.next_key import settle
 from acmectl.actions.obtain import carry_out
-from acmectl.actions.outputs import bring_up_to_date, tell_no_longer_written
+from acmectl.actions.output_files import bring_up_to_date, tell_no_longer_written
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
 from acmectl.actions.tlsa_records import tlsa_records

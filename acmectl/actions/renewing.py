@@ -91,7 +91,7 @@ class Renewer:
         from acmectl.actions.csr_stored import names_to_renew
         from acmectl.actions.deploying import deploy_steps
         from acmectl.actions.obtain import deploy, refuse_test_over_real, with_account
-        from acmectl.actions.outputs import check_outputs
+        from acmectl.actions.output_checks import check_outputs
         from acmectl.actions.renewable import refuse_certbots_plugin, refuse_lost_webroots
         from acmectl.actions.target import Target
         from acmectl.actions.version import announce, issue_version

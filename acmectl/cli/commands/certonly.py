@@ -11,8 +11,8 @@ from acmectl.actions.outputs import WORDS as OUTPUT_WORDS
 from acmectl.actions.tlsa_records import tlsa_records
 from acmectl.cli.checks import validate_hooks
 from acmectl.cli.kept import Carried, carried
-from acmectl.cli.outputs import outputs_of, stored_outputs
 from acmectl.cli.next_key import records_json, records_text
+from acmectl.cli.outputs import outputs_of, stored_outputs
 from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, wanted_of
 from acmectl.cli.token_key import keeps_token
 from acmectl.cli.wiring import build_services
