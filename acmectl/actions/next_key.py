@@ -35,7 +35,8 @@ HOSTS = "tlsa_name"
 """Keys of the section ``[acmectl]``, as the options' rows have them."""
 
 _RESOLVERS = "dns_resolver"
-_CSR = "csr"
+_ELSEWHERE = {"csr": "a CSR: its key is made elsewhere", "key": "--key: the key lies in a token"}
+_TWO = "second_key"
 _WORKERS = 8
 
 
@@ -80,8 +81,8 @@ class Verdict:
 
 
 def staging_of(own: Mapping[str, object]) -> Staging | None:
-    """What the section ``[acmectl]`` says; None for a lineage that stages no key."""
-    if own.get(KEY) is not True:
+    """What the section ``[acmectl]`` says; None for a lineage that stages no key, or cannot."""
+    if own.get(KEY) is not True or any(own.get(key) is not None for key in (*_ELSEWHERE, _TWO)):
         return None
     return Staging(
         services=_texts(own.get(PORTS)) or Staging().services,
@@ -90,10 +91,22 @@ def staging_of(own: Mapping[str, object]) -> Staging | None:
     )
 
 
-def check_can_stage(own: Mapping[str, object], identifiers: Collection[Identifier]) -> None:
-    """To be asked where the option is given. Raises: ConfigError saying why it cannot work."""
-    staging = staging_of(own)
-    if staging is None:
+def check_can_stage(
+    own: Mapping[str, object], identifiers: Collection[Identifier], *, two_keys: bool = False, given: bool = True
+) -> None:
+    """To be asked before an order. ``given``: the option is new, so that DNS has to be within reach, too.
+
+    Raises: ConfigError saying why it cannot work.
+    """
+    if own.get(KEY) is not True:
+        return
+    off = "Add --no-stage-next-key to use that."
+    if two_keys or own.get(_TWO) is not None:
+        raise ConfigError("--stage-next-key cannot be used for a certificate with two keys.", hint=off)
+    for key, what in _ELSEWHERE.items():
+        if own.get(key) is not None:
+            raise ConfigError(f"--stage-next-key cannot be used with {what}.", hint=off)
+    if not given:
         return
     if not _has_dns():
         from acmectl.plugin.registry import install_command
@@ -102,9 +115,8 @@ def check_can_stage(own: Mapping[str, object], identifiers: Collection[Identifie
             "--stage-next-key looks up TLSA records, and the library for that (dnspython) is not installed.",
             hint=f"Install it: {install_command('dns')}",
         )
-    if own.get(_CSR) is not None:
-        raise ConfigError("--stage-next-key cannot be used with a CSR: its key is made elsewhere.")
-    if identifiers and not staging.owners(identifiers):
+    staging = staging_of(own)
+    if staging is not None and not staging.owners(identifiers):
         raise ConfigError(
             "--stage-next-key finds no name with TLSA records: the certificate has only wildcards or addresses.",
             hint="Name the hosts that use it with --tlsa-name HOST.",
@@ -165,7 +177,7 @@ def look(services: Services, lineage: Lineage, staging: Staging, key: NextKey, o
     from acmectl.dns.tlsa import look_at
     from acmectl.pki.keys import public_bytes_of
 
-    found = look_at(owners, staging.resolvers, services.interrupts)
+    found = look_at(owners, staging.resolvers, services.interrupts, all_or_nothing=True)
     verdict = judge(key, public_bytes_of(key.key_pem), found, services.clock.now())
     if verdict.key != key:
         next_keys.save_note(lineage.archive_dir, verdict.key)

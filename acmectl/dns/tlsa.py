@@ -40,18 +40,29 @@ class Looked:
     problem: str | None = None
 
 
-def look_at(names: Sequence[str], resolvers: Sequence[str], interrupts: Interrupts) -> tuple[Looked, ...]:
+def look_at(
+    names: Sequence[str], resolvers: Sequence[str], interrupts: Interrupts, *, all_or_nothing: bool = False
+) -> tuple[Looked, ...]:
     """Ask every authoritative server of each of ``names`` (absolute, no trailing dot), many at once.
 
     ``resolvers`` find the servers; none given: those of the system. What goes wrong is in the answers. Servers that do
-    not know the zone, or that this machine has no route to, are left out where another one answers.
+    not know the zone, or that this machine has no route to, are left out where another one answers. ``all_or_nothing``:
+    after the first name that cannot be looked up no more are asked, for DNS that is out of order takes long to fail.
 
     Raises: ConfigError for what is no resolver; Interrupted.
     """
     finder = ZoneFinder(Resolver([parse_server(text) for text in resolvers]))
-    return tuple(
-        first_error(run_each(lambda name: _look(finder, name), names, workers=_WORKERS, interrupts=interrupts))
-    )
+    failed: list[str] = []
+
+    def look(name: str) -> Looked:
+        if failed and all_or_nothing:
+            return Looked(name=name, problem=failed[0])
+        found = _look(finder, name)
+        problems = (found.problem, *(one.problem for one in found.said))
+        failed.extend(problem for problem in problems if problem is not None)
+        return found
+
+    return tuple(first_error(run_each(look, names, workers=_WORKERS, interrupts=interrupts)))
 
 
 def _look(finder: ZoneFinder, name: str) -> Looked:

@@ -166,7 +166,7 @@ def write_primary(folder: Path) -> None:
         f'controls {{ inet {PRIMARY} port 953 allow {{ any; }} keys {{ "rndc-key"; }}; }};',
     ]
     grants = " ".join(f"grant {key} zonesub TXT;" for key in KEYS if key != "limited-key")
-    grants += " grant acmectl-key zonesub CNAME;"
+    grants += " grant acmectl-key zonesub CNAME; grant acmectl-key zonesub TLSA;"
     for zone, text in PRIMARY_ZONES.items():
         (folder / f"{zone}.zone").write_text(text)
         told = f"explicit; also-notify {{ {SECONDARY}; }}" if zone in TRANSFERRED and zone != "slow.test" else "no"
