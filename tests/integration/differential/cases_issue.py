@@ -283,6 +283,21 @@ ISSUE = (
         "csr-run", steps.request("cwd/a.csr", "example.com"), "run -n {standalone} -i null --csr a.csr", start="account"
     ),
     case("run-dry-run", "run -n {standalone} -i null --dry-run -d example.com", start="account"),
+    # Several CAs; nothing listens at port 1.
+    case(
+        "servers-last-gone",
+        Line(
+            text="certonly -n {standalone} -d example.com --server {server} --server https://localhost:1/dir",
+            server=False,
+        ),
+        start="account",
+    ),
+    case(
+        "servers-first-gone",
+        "certonly -n {standalone} -d example.com --server https://localhost:1/dir",
+        Line(text="renew --force-renewal --no-random-sleep-on-renew", server=False),
+        start="account",
+    ),
     # Modes and streams.
     case("umask-077", Line(text="certonly -n {standalone} -d example.com --agree-tos", umask=0o077)),
     case(

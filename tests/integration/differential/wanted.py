@@ -94,6 +94,7 @@ WANTED: dict[str, tuple[Intended, ...]] = {
         ),
     ),
     "hook-fails": (wanted("hook-failure", "exit", "1", "0", "1"),),
+    "servers-last-gone": all_of("several-servers", *ISSUED),
     "hooks-in-folders": (
         wanted(
             "hook-environment",
