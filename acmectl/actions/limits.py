@@ -23,7 +23,7 @@ _UNITS = ((86_400, "days", "day"), (3600, "hours", "hour"), (60, "minutes", "min
 class Usage:
     """What is used of ``limit`` by ``subject``: a registered domain, a name, an account's URL, or empty for the names.
 
-    ``free_at`` is when the next one is possible (aware UTC); None: at once.
+    ``free_at`` is when as many as are wanted are possible (aware UTC); None: at once.
     """
 
     limit: Limit
@@ -34,31 +34,35 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The order that is to be placed. ``names`` are sorted; ``renewal``: there is a certificate for just these."""
+    """What is to be ordered. ``names`` are sorted; ``renewal``: there is a certificate for just these.
+
+    ``count`` is how many certificates for the names are ordered one after the other.
+    """
 
     server: str
     account: str
     names: tuple[str, ...]
     renewal: bool
+    count: int = 1
 
 
-def usage(limit: Limit, subject: str, times: Iterable[datetime], now: datetime) -> Usage:
-    """What ``times`` have used of a token bucket that was full before the first of them.
+def usage(limit: Limit, subject: str, times: Iterable[datetime], now: datetime, *, wanted: int = 1) -> Usage:
+    """What ``times`` have used of a token bucket that was full before the first of them; ``wanted`` more are to come.
 
-    A place becomes free after each ``seconds / count``, not all of them at the end of a window. What came to an empty
-    bucket took nothing from it: the CA refused it, or it was counted by somebody's mistake.
+    A place becomes free after each ``seconds / count``, not all of them at the end of a window. What came when none was
+    free took none: the CA refused it, or it counted for something else.
     """
     step = timedelta(seconds=limit.seconds) / limit.count
     burst = step * limit.count
-    empty_until = None  # when the bucket is full again, if nothing comes
+    full_at = None  # when all places are free again, if nothing more comes
     for time in sorted(min(one, now) for one in times):
-        full_again = (time if empty_until is None else max(time, empty_until)) + step
-        if full_again - time <= burst:
-            empty_until = full_again
-    if empty_until is None or empty_until <= now:
+        then = (time if full_at is None else max(time, full_at)) + step
+        if then - time <= burst:
+            full_at = then
+    if full_at is None or full_at <= now:
         return Usage(limit=limit, subject=subject, used=0)
-    used = -((now - empty_until) // step)
-    free_at = empty_until + step - burst
+    used = -((now - full_at) // step)
+    free_at = full_at + step * min(wanted, limit.count) - burst
     return Usage(limit=limit, subject=subject, used=used, free_at=free_at if free_at > now else None)
 
 
@@ -72,7 +76,7 @@ def usages(
         match limit.counted:
             case Counted.SET_CERTIFICATES:
                 times = [one.at for one in here if one.kind is Kind.CERTIFICATE and one.names == asked.names]
-                found.append(usage(limit, "", times, now))
+                found.append(usage(limit, "", times, now, wanted=asked.count))
             case Counted.DOMAIN_CERTIFICATES if not asked.renewal:
                 found += _of_domains(limit, here, asked, now, domain_of)
             case Counted.NAME_FAILURES:

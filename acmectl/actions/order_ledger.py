@@ -62,7 +62,7 @@ def counted(
         return
     clerk = _Clerk(services, account, identifiers, ca, existing=existing, replaces=replaces)
     if replaces is None and not resumes:
-        clerk.check(go_on=request.ignore_ledger)
+        clerk.check(count=1 if request.key.second is None else 2, go_on=request.ignore_ledger)
     try:
         yield clerk.observe
     except AuthorizationFailed as error:
@@ -98,11 +98,15 @@ class _Clerk:
         )
         self._asked = Asked(server=server, account=account.stored.uri, names=names, renewal=renewal)
 
-    def check(self, *, go_on: bool) -> None:
-        """Say what is used of the CA's limits. Raises: LimitReached, unless ``go_on``, when one is used up."""
-        found = self._usages(self._asked)
-        if not self._asked.renewal and any(one.free_at for one in found) and self._is_here():
-            found = self._usages(replace(self._asked, renewal=True))
+    def check(self, *, count: int, go_on: bool) -> None:
+        """Say what is used of the CA's limits. Raises: LimitReached, unless ``go_on``, when there is no room.
+
+        ``count`` certificates for the names are to come: half of what is wanted would be an order for nothing.
+        """
+        asked = replace(self._asked, count=count)
+        found = self._usages(asked)
+        if not asked.renewal and any(one.free_at for one in found) and self._is_here():
+            found = self._usages(replace(asked, renewal=True))
         full = [(one.free_at, one) for one in found if one.free_at is not None]
         if full:
             self._refuse(*max(full, key=lambda pair: pair[0]), go_on=go_on)

@@ -83,12 +83,12 @@ def test_the_sixth_duplicate_is_refused_before_an_order_reaches_the_ca(le: LetsE
         # A certificate for the name is known: to the CA this one is a renewal, which does not count for the domain.
         assert "for example.org" not in told
     asked, counted = le.orders(), le.lines()
-    refused = le.obtain("a.example.org").failed()
+    refused = le.obtain("a.example.org", "--json").failed()
     (line,) = refused.errors
-    assert "until 20" in line
+    assert "5 of 5 certificates in 7 days for exactly these names" in line
     assert "UTC" in line
     assert "--ignore-ledger" in refused.err
-    seen = le.obtain("a.example.org", "--json").failed().json
+    seen = refused.json
     until = datetime.now(UTC) + STEP - timedelta(hours=1)
     assert abs(datetime.fromisoformat(seen["retry_at"]) - until) < timedelta(minutes=5)
     csr = le.acmectl.folder / "a.csr"
@@ -188,6 +188,17 @@ def test_the_next_ca_is_tried_and_the_first_rests(le: LetsEncrypt) -> None:
     assert list(pauses) == [LETS_ENCRYPT]
     assert datetime.fromisoformat(pauses[LETS_ENCRYPT]) > datetime.now(UTC) + STEP - timedelta(hours=2)
     assert len(le.lines()) == 5
+
+
+def test_two_keys_want_two_places_before_the_first_order(le: LetsEncrypt) -> None:
+    le.write("two.example.org", count=4, age=timedelta(hours=1))
+    asked = le.orders()
+    refused = le.obtain("two.example.org", "--key-type", "rsa,ecdsa").failed()
+    assert "4 of 5 certificates in 7 days for exactly these names" in flat(refused.err)
+    assert le.orders() == asked
+    le.write("two.example.org", count=3, age=timedelta(hours=1))
+    le.obtain("two.example.org", "--key-type", "rsa,ecdsa").ok()
+    assert [line["kind"] for line in le.lines()[3:]] == ["order", "certificate"] * 2
 
 
 def test_fifty_certificates_of_a_domain_are_enough_but_not_for_what_is_there_already(le: LetsEncrypt) -> None:

@@ -66,6 +66,16 @@ def test_a_place_is_free_again_after_a_fifth_of_the_week_each(days: list[float],
     assert one.free_at == (None if free is None else NOW + free * DAY)
 
 
+def test_two_certificates_want_two_places() -> None:
+    four = [NOW - DAY] * 4
+    assert usage(DUPLICATES, "", four, NOW).free_at is None
+    assert usage(DUPLICATES, "", four, NOW, wanted=2).free_at == NOW + 0.4 * DAY
+    entries = [certificate("a.example", ago=DAY)] * 4
+    two = Asked(server=CA, account=ACCOUNT, names=("a.example",), renewal=False, count=2)
+    full = [one for one in usages(LETS_ENCRYPT.limits, entries, two, NOW, RegisteredDomains().of) if one.free_at]
+    assert [one.limit for one in full] == [DUPLICATES]
+
+
 @given(
     count=st.integers(1, 60),
     span=st.sampled_from([60, 3600, 10_800, 604_800]),
