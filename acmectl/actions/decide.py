@@ -18,6 +18,7 @@ class Wanted:
     """What was asked for: names, perhaps a lineage, and the switches that settle doubts beforehand.
 
     ``key``: the URI of a key in a PKCS#11 token, empty for a key in a file, None where nobody spoke of it.
+    ``second_key``: the type of the second key, None where nobody asked for one.
     ``next_key`` is what a certificate that is kept is to have from now on (actions.next_key.turn).
     """
 
@@ -30,6 +31,7 @@ class Wanted:
     renew_with_new_domains: bool = False
     dry_run: bool = False
     key: str | None = None
+    second_key: str | None = None
     next_key: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -37,13 +39,14 @@ class Wanted:
 class Known:
     """A lineage as the decision needs it. ``due``: its certificate should be renewed now.
 
-    ``key``: the URI of its key in a PKCS#11 token, empty for a key in a file.
+    ``key``: the URI of its key in a PKCS#11 token, empty for a key in a file. ``second_key``: its second key's type.
     """
 
     name: str
     identifiers: tuple[Identifier, ...]
     due: bool
     key: str = ""
+    second_key: str | None = None
 
 
 class Doubt(StrEnum):
@@ -145,6 +148,8 @@ def _identical(wanted: Wanted, existing: Known) -> Plan:
         return renew("the certificate is due for renewal")
     if wanted.key is not None and wanted.key != existing.key:
         return renew("another key was named for the certificate")
+    if wanted.second_key is not None and wanted.second_key != existing.second_key:
+        return renew("the certificate gets a second key")
     if wanted.keep_until_expiring:
         return Keep(lineage=existing.name)
     again = renew("you asked for it")

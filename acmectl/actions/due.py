@@ -23,6 +23,7 @@ class Rule(StrEnum):
     AUTORENEW_OFF = "autorenew-off"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    SECOND_KEY = "second-key"
     ARI = "ari"
     RENEW_BEFORE_EXPIRY = "renew-before-expiry"
     LIFETIME = "lifetime"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from acmectl.actions import ledger as deploy_ledger
+from acmectl.actions import second_key
 from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators
 from acmectl.actions.csr_stored import key_is_elsewhere, refuse_other_names
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from acmectl.actions.accounts import OpenAccount
     from acmectl.actions.outputs import Outputs
     from acmectl.actions.requests import CertificateRequest, Complete
+    from acmectl.actions.second_key import SecondCertificate
     from acmectl.actions.services import Services
     from acmectl.actions.version import NewVersion
     from acmectl.identifiers import Identifier
@@ -82,6 +84,7 @@ class Obtained:
     live_dir: Path | None = None
     not_after: datetime | None = None
     serial: int | None = None
+    second: SecondCertificate | None = None
     version: int | None = None
     authenticator: str | None = None
     unattended_renewal: bool = True
@@ -168,6 +171,7 @@ def carry_out(services: Services, target: Target, complete: Complete) -> Obtaine
         live_dir=target.existing.live_dir if target.existing is not None and live is not None else live,
         not_after=made.not_after,
         serial=made.serial,
+        second=made.second,
         version=made.number,
         authenticator=request.authenticator.name,
         unattended_renewal=can_renew_unattended(request),
@@ -283,9 +287,15 @@ def survey(services: Services) -> list[Known]:
             certificate = summary(lineage.read("cert"))
         except StorageError:
             continue
-        due = lineage.name in interrupted or _is_due(lineage, certificate, now)
+        due = (
+            lineage.name in interrupted
+            or _is_due(lineage, certificate, now)
+            or second_key.is_due(lineage, partial(_is_due, lineage, now=now))
+        )
+        second = lineage.second.key_type if lineage.second is not None else None
         key = stored_uri(lineage.conf.own) or ""
-        found.append(Known(name=lineage.name, identifiers=certificate.identifiers, due=due, key=key))
+        names = certificate.identifiers
+        found.append(Known(name=lineage.name, identifiers=names, due=due, key=key, second_key=second))
     return found
 
 
@@ -350,6 +360,7 @@ def kept(services: Services, name: str, outputs: OutputsOf | None = None) -> Obt
         live_dir=lineage.live_dir,
         not_after=certificate.not_after,
         serial=certificate.serial,
+        second=second_key.present(lineage),
         version=lineage.version,
         hook_failures=tuple(failures),
         outputs=stored_paths(lineage.conf.own),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from acmectl.storage.renewal_conf import RenewalConf
 
 # What acmectl notes about a certificate for itself, beside what people set.
-_NOTES = frozenset({"ari", "backoff", "deploy", "pinned", "revoked"})
+_NOTES = frozenset({"ari", "ari_second", "backoff", "deploy", "pinned", "revoked", "revoked_second"})
 HIDDEN = "(hidden)"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from acmectl.actions.outcomes import Ending, LineageResult, Renewals
 from acmectl.actions.outputs import missing as missing_outputs
 from acmectl.actions.revocations import ask_revocations, known_revocations
 from acmectl.actions.scan import Snapshot, scan
+from acmectl.actions.second_key import with_second
 from acmectl.actions.settle import settle_all
 from acmectl.actions.suggestions import ask
 from acmectl.errors import AcmectlError, LineageNotFound
@@ -156,6 +157,8 @@ def _judged(
     asked = [] if request.force or request.dry_run else [s for s in snapshots if s.autorenew and s.not_after > now]
     suggestions = ask(services, asked, workers=request.jobs, keep=not request.dry_run)
     revoked = known_revocations(asked)
+    seconds = [one.second for one in asked if one.second is not None]
+    of_second = ask(services, seconds, workers=request.jobs, keep=not request.dry_run), known_revocations(seconds)
     interrupted = in_flight(services)
     judged: dict[str, tuple[Due, AriState | None]] = {}
     for snapshot in snapshots:
@@ -169,10 +172,28 @@ def _judged(
             revoked=revoked.get(snapshot.name),
             in_flight=snapshot.name in interrupted,
         )
+        if not due.due:
+            due = with_second(due, snapshot, _verdict_on_second(services, request, snapshot.second, now, *of_second))
         judged[snapshot.name] = (due, ari)
-    for name, how in ask_revocations(services, [one for one in asked if not judged[one.name][0].due]).items():
+    kept = [one for one in asked if not judged[one.name][0].due]
+    kept += [one.second for one in kept if one.second is not None]
+    for name, how in ask_revocations(services, kept).items():
         judged[name] = (revoked_due(how), judged[name][1])
     return judged
+
+
+def _verdict_on_second(
+    services: Services,
+    request: RenewRequest,
+    second: Snapshot | None,
+    now: datetime,
+    ari: Mapping[str, AriState],
+    revoked: Mapping[str, str],
+) -> Due | None:
+    if second is None:
+        return None
+    told, how = ari.get(second.name), revoked.get(second.name)
+    return _verdict(services, request, second, now, ari=told, revoked=how, in_flight=False)
 
 
 def _verdict(

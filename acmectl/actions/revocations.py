@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError
-from acmectl.storage.lineage import REVOKED
+from acmectl.storage.lineage import REVOKED, REVOKED_SECOND
 from acmectl.storage.revocation_cache import KnownState, LastWord, RevocationCache
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def known_revocations(snapshots: Sequence[Snapshot]) -> dict[str, str]:
     """How it is known from our own record that a certificate was revoked, by lineage name."""
     found: dict[str, str] = {}
     for snapshot in snapshots:
-        when = snapshot.own.get(REVOKED)
+        when = snapshot.own.get(REVOKED_SECOND if snapshot.suffix else REVOKED)
         if isinstance(when, str):
             found[snapshot.name] = f"by acmectl on {when[:10]}"
     return found
@@ -127,7 +127,7 @@ def _questions(cache: RevocationCache, snapshots: Sequence[Snapshot], number: in
         if number >= len(sources) or cache.is_silent(sources[number].url):
             continue
         source = sources[number]
-        same = (source.url, _issuer_of(snapshot) if source.is_crl else snapshot.name)
+        same = (source.url, _issuer_of(snapshot) if source.is_crl else snapshot.name + snapshot.suffix)
         questions.setdefault(same, _Question(source=source)).about.append(snapshot)
     return list(questions.values())
 
@@ -194,8 +194,8 @@ class _Asker:
         source, first = question.source, question.about[0]
         try:
             lineage = self._services.lineages.get(first.name)
-            cert_pem = lineage.read("cert")
-            issuer = revocation.issuer_among(cert_pem, lineage.read("chain"))
+            cert_pem = lineage.read(f"cert{first.suffix}")
+            issuer = revocation.issuer_among(cert_pem, lineage.read(f"chain{first.suffix}"))
             if source.is_crl:
                 data = download(source.url, deadline=self._deadline, limit=_CRL_BYTES)
                 serials = [one.serial for one in question.about]

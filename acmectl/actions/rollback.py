@@ -17,7 +17,7 @@ from acmectl.errors import ConfigError, LineageDamaged
 from acmectl.events import LineageHealed, Notice, WentLive
 from acmectl.pki.chain import verify_lineage
 from acmectl.pki.summary import summary
-from acmectl.storage.lineage import PINNED, BrokenLineage
+from acmectl.storage.lineage import PINNED, REVOKED_SECOND, BrokenLineage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from acmectl.identifiers import Identifier
     from acmectl.storage.lineage import Lineage
 
-_ABOUT_ANOTHER_VERSION = ("ari", REVOKED)
+_ABOUT_ANOTHER_VERSION = ("ari", "ari_second", REVOKED, REVOKED_SECOND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

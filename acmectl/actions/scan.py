@@ -14,8 +14,7 @@ from acmectl.errors import AcmectlError, Interrupted, LineageDamaged
 from acmectl.pki.summary import summary
 from acmectl.storage.healing import find_remains, needs_healing
 from acmectl.storage.index import LineageIndex, stamp_of
-from acmectl.storage.lineage import PINNED, BrokenLineage, Lineage, read_conf
-from acmectl.storage.places import linked_versions
+from acmectl.storage.lineage import PINNED, BrokenLineage, Lineage, lineage_at, read_conf, second_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +31,9 @@ class Snapshot:
     """One lineage's facts. ``own`` is the section ``[acmectl]``; ``cert_id`` names the certificate in ARI (RFC 9773).
 
     ``ari_stamp`` is certbot's own note of when it may ask again. The URLs are where the CA tells of revocations.
+
+    ``second`` has the same facts of the second certificate, whose kinds end with its ``suffix``, such as ``-ecdsa``.
+    ``second_lags``: there should be one of the live version, and is none; not so where a version is pinned.
     """
 
     name: str
@@ -49,6 +51,9 @@ class Snapshot:
     crl_urls: tuple[str, ...]
     ocsp_urls: tuple[str, ...]
     own: Mapping[str, object] = field(repr=False)
+    suffix: str = ""
+    second: Snapshot | None = field(default=None, repr=False)
+    second_lags: bool = False
 
 
 def scan(services: Services, names: list[str], *, touch: bool) -> Iterator[Snapshot | BrokenLineage]:
@@ -129,6 +134,9 @@ def _look(services: Services, name: str, index: LineageIndex) -> _Look:
     begun = stamp_of([conf_path])
     conf, places = read_conf(services.layout, name)
     paths = [conf_path, places.live_dir, places.archive, places.live["cert"]]
+    second = second_links(conf, places)
+    if second is not None and second.version is not None:
+        paths.append(places.live_path(f"cert-{second.key_type}"))
     stamp = stamp_of(paths)
     if stamp is not None and stamp[: len(begun or ())] != begun:
         stamp = None  # the renewal file was replaced in this very moment
@@ -142,8 +150,8 @@ def _look(services: Services, name: str, index: LineageIndex) -> _Look:
             with suppress(*_NOT_OURS):
                 snapshot = _from_facts(name, facts)
                 return _Look(snapshot=snapshot, paths=paths, stamp=stamp, facts=facts, lineage=None)
-    lineage = Lineage(name=name, conf=conf, places=places, versions=linked_versions(places))
-    facts = {**of_conf, **_facts_of_certificate(lineage)}
+    lineage = lineage_at(name, conf, places)
+    facts = {**of_conf, **_facts_of_certificate(lineage), "second": _facts_of_second(lineage)}
     return _Look(snapshot=_from_facts(name, facts), paths=paths, stamp=stamp, facts=facts, lineage=lineage)
 
 
@@ -166,13 +174,24 @@ def _facts_of_conf(conf: RenewalConf, conf_path: str) -> dict[str, object]:
     }
 
 
-def _facts_of_certificate(lineage: Lineage) -> dict[str, object]:
-    certificate = summary(lineage.read("cert"))
+def _facts_of_second(lineage: Lineage) -> dict[str, object] | None:
+    """Facts of the second certificate, where it is there and can be read; ``lags`` says what is not so."""
+    if lineage.second is None:
+        return None
+    suffix = f"-{lineage.second.key_type}"
+    if not lineage.second_lags:
+        with suppress(AcmectlError):
+            return {"suffix": suffix, "lags": False, **_facts_of_certificate(lineage, suffix)}
+    return {"suffix": suffix, "lags": lineage.pinned is None}
+
+
+def _facts_of_certificate(lineage: Lineage, suffix: str = "") -> dict[str, object]:
+    certificate = summary(lineage.read(f"cert{suffix}"))
     cert_id = None
     if certificate.aki:
         cert_id = ari_certificate_id(certificate.aki, certificate.serial)
     return {
-        "fullchain": lineage.places.live["fullchain"],
+        "fullchain": lineage.places.live_path(f"fullchain{suffix}"),
         "not_before": certificate.not_before.timestamp(),
         "not_after": certificate.not_after.timestamp(),
         "version": lineage.version,
@@ -187,6 +206,12 @@ def _from_facts(name: str, facts: Mapping[str, object]) -> Snapshot:
     own = facts["own"]
     version = facts["version"]
     if not isinstance(own, Mapping) or not isinstance(version, int):
+        raise TypeError("not what was written")
+    other = facts["second"]
+    second = None
+    if isinstance(other, Mapping) and "serial" in other:
+        second = _from_facts(name, {**facts, **other, "second": None})
+    elif other is not None and not isinstance(other, Mapping):
         raise TypeError("not what was written")
     return Snapshot(
         name=name,
@@ -204,6 +229,9 @@ def _from_facts(name: str, facts: Mapping[str, object]) -> Snapshot:
         crl_urls=_texts(facts["crl_urls"]),
         ocsp_urls=_texts(facts["ocsp_urls"]),
         own=own,
+        suffix=_text(facts.get("suffix", "")),
+        second=second,
+        second_lags=other is not None and other["lags"] is True,
     )
 
 

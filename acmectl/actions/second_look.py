@@ -25,13 +25,17 @@ def due_after_all(services: Services, name: str) -> bool:
     now = services.clock.now()
     if isinstance(snapshot, BrokenLineage) or not snapshot.autorenew or now >= snapshot.not_after:
         return False
-    return renewal_due(
-        not_before=snapshot.not_before,
-        not_after=snapshot.not_after,
-        now=now,
-        before_expiry=parse_before_expiry(snapshot.before_expiry) if snapshot.before_expiry is not None else None,
-        revoked=known_revocations([snapshot]).get(name),
-        ari=ask(services, [snapshot], workers=1, keep=True).get(name),
-        # A person is here now; nobody knows when the next one comes.
-        wake_up=timedelta(0),
-    ).due
+    return any(
+        renewal_due(
+            not_before=one.not_before,
+            not_after=one.not_after,
+            now=now,
+            before_expiry=parse_before_expiry(one.before_expiry) if one.before_expiry is not None else None,
+            revoked=known_revocations([one]).get(name),
+            ari=ask(services, [one], workers=1, keep=True).get(name),
+            # A person is here now; nobody knows when the next one comes.
+            wake_up=timedelta(0),
+        ).due
+        for one in (snapshot, snapshot.second)
+        if one is not None
+    )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KEY = "ari"
 """The key in the section ``[acmectl]``."""
 
+KEY_OF_SECOND = "ari_second"
+"""The key for what is about a second certificate."""
+
 _PATIENCE = 5.0  # seconds that a busy CA gets; the answer can wait for the next run
 _SERVER_ERROR = 500
 
@@ -29,7 +32,11 @@ def remembered(snapshot: Snapshot) -> AriState | None:
     """What was kept of the certificate's renewal information; None when ARI cannot name it."""
     if snapshot.cert_id is None:
         return None
-    return AriState.from_json(snapshot.own.get(KEY), snapshot.cert_id)
+    return AriState.from_json(snapshot.own.get(_key_of(snapshot)), snapshot.cert_id)
+
+
+def _key_of(snapshot: Snapshot) -> str:
+    return KEY_OF_SECOND if snapshot.suffix else KEY
 
 
 def ask(services: Services, snapshots: Sequence[Snapshot], *, workers: int, keep: bool) -> dict[str, AriState]:
@@ -71,14 +78,15 @@ def ask(services: Services, snapshots: Sequence[Snapshot], *, workers: int, keep
 def _may_ask(snapshot: Snapshot, state: AriState, now: datetime) -> bool:
     if state.ask_at is not None:
         return state.shall_ask(now)
-    stamp = from_certbot_stamp(snapshot.ari_stamp)
+    stamp = from_certbot_stamp(snapshot.ari_stamp) if not snapshot.suffix else None
     # certbot's note outlives the certificate that it is about; one that lies before this certificate is none of its.
     return stamp is None or stamp <= now or snapshot.not_before > now
 
 
 def _note(snapshot: Snapshot, state: AriState) -> Note:
-    stamp = certbot_stamp(state.ask_at) if state.ask_at is not None else None
-    return Note(name=snapshot.name, own={KEY: state.to_json()}, ari_retry_after=stamp)
+    # certbot knows of the first certificate alone.
+    stamp = certbot_stamp(state.ask_at) if state.ask_at is not None and not snapshot.suffix else None
+    return Note(name=snapshot.name, own={_key_of(snapshot): state.to_json()}, ari_retry_after=stamp)
 
 
 class _Asker:

@@ -10,7 +10,7 @@ from acmectl.actions.csr_stored import stored_csr
 from acmectl.actions.ledger import Owed
 from acmectl.pki.keys import spec_of
 from acmectl.pki.token_file import is_token_key
-from acmectl.storage.lineage import PINNED
+from acmectl.storage.lineage import PINNED, REVOKED_SECOND
 from acmectl.storage.renewal_conf import RenewalConf, conf_text
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from acmectl.actions.target import Target
     from acmectl.pki.keys import KeySpec
 
-OF_ONE_VERSION = frozenset({"ari", "backoff", "revoked", PINNED, ledger.KEY})
+OF_ONE_VERSION = frozenset({"ari", "ari_second", "backoff", "revoked", REVOKED_SECOND, PINNED, ledger.KEY})
 """Keys of the section ``[acmectl]`` that say something about one version only."""
 
 

@@ -75,6 +75,7 @@ def wanted_of(app: App) -> Wanted:
         duplicate=settings.flag("duplicate"),
         renew_with_new_domains=settings.flag("renew_with_new_domains"),
         dry_run=settings.flag("dry_run"),
+        second_key=settings.text(SECOND) if settings.is_set(SECOND) else None,
         key=(settings.text("key") or "") if settings.is_set("key") else None,
         next_key={
             key: list(value) if isinstance(value, tuple) else value
