@@ -181,7 +181,7 @@ def _key(session: Any, token: Any, uri: TokenUri, module: str, pin: str | None) 
             "EC:prime256v1 --id 01 --label NAME",
         )
     if len(found) > 1:
-        ids = ", ".join(_attribute(key, Attribute.ID, b"").hex() or "none" for key in found)
+        ids = ", ".join(sorted(_attribute(key, Attribute.ID, b"").hex() or "none" for key in found))
         raise ConfigError(
             f"The token {label} has {len(found)} private keys with {uri.wanted_key}; their IDs are {ids}.",
             hint="Add id=%XX to the URI.",
