@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, ConfigError, Interrupted, LineageDamaged
 from acmectl.events import Notice
+from acmectl.identifiers import parse_any
 from acmectl.pki.tlsa import binds_a_key, fingerprint, owner_name, parse_record, record_value, would_match
 from acmectl.storage import next_keys
 
@@ -51,12 +52,15 @@ class Staging:
     def owners(self, identifiers: Collection[Identifier]) -> tuple[str, ...]:
         """The names of the TLSA records: none for addresses, nor for wildcards, which stand for no host of their own.
 
-        Raises: ConfigError for what is no port.
+        Raises: ConfigError for what is no port or no host.
         """
         hosts = [one.value for one in identifiers if not one.is_ip and not one.is_wildcard]
-        return tuple(
-            owner_name(service, host) for host in dict.fromkeys((*hosts, *self.hosts)) for service in self.services
-        )
+        for text in self.hosts:
+            host = parse_any(text)
+            if host.is_ip or host.is_wildcard:
+                raise ConfigError(f"{host} is no host for --tlsa-name.", hint="Give a name such as mail.example.org.")
+            hosts.append(host.value)
+        return tuple(owner_name(service, host) for host in dict.fromkeys(hosts) for service in self.services)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,7 @@ def staging_of(own: Mapping[str, object]) -> Staging | None:
         return None
     return Staging(
         services=_texts(own.get(PORTS)) or Staging().services,
-        hosts=tuple(host.lower().rstrip(".") for host in _texts(own.get(HOSTS))),
+        hosts=_texts(own.get(HOSTS)),
         resolvers=_texts(own.get(_RESOLVERS)),
     )
 
@@ -94,7 +98,7 @@ def staging_of(own: Mapping[str, object]) -> Staging | None:
 def check_can_stage(
     own: Mapping[str, object], identifiers: Collection[Identifier], *, two_keys: bool = False, given: bool = True
 ) -> None:
-    """To be asked before an order. ``given``: the option is new, so that DNS has to be within reach, too.
+    """To be asked before an order. ``given``: the option is new, so that there must be names to look at, too.
 
     Raises: ConfigError saying why it cannot work.
     """
@@ -108,13 +112,6 @@ def check_can_stage(
             raise ConfigError(f"--stage-next-key cannot be used with {what}.", hint=off)
     if not given:
         return
-    if not _has_dns():
-        from acmectl.plugin.registry import install_command
-
-        raise ConfigError(
-            "--stage-next-key looks up TLSA records, and the library for that (dnspython) is not installed.",
-            hint=f"Install it: {install_command('dns')}",
-        )
     staging = staging_of(own)
     if staging is not None and not staging.owners(identifiers):
         raise ConfigError(
@@ -172,8 +169,6 @@ def chosen_key(services: Services, target: Target, request: CertificateRequest) 
 
 def look(services: Services, lineage: Lineage, staging: Staging, key: NextKey, owners: Sequence[str]) -> Verdict:
     """Ask DNS for the records and note what was learnt. Raises: StorageError, ConfigError, Interrupted."""
-    if not _has_dns():
-        return Verdict(key=key, why="the library that looks up TLSA records (dnspython) is not installed", unknown=True)
     from acmectl.dns.tlsa import look_at
     from acmectl.pki.keys import public_bytes_of
 
@@ -319,12 +314,6 @@ def _look_after(services: Services, name: str) -> None:
         when = f"{until:%Y-%m-%d %H:%M:%S} UTC"
         text = f"{name}: the TLSA record of its next key is seen everywhere; renewals from {when} on use that key."
         services.observe(Notice(text=text))
-
-
-def _has_dns() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("dns") is not None
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.actions.next_key import Staging, staging_of, usable_from
-from acmectl.errors import ConfigError, LineageDamaged
+from acmectl.errors import LineageDamaged
 from acmectl.pki.tlsa import fingerprint, parse_record, record_value, would_match
 from acmectl.storage import next_keys
 
@@ -110,17 +110,9 @@ def tlsa_records(services: Services, name: str, *, check: bool = False) -> TlsaR
 
 
 def _looked(services: Services, staging: Staging, owners: tuple[str, ...]) -> dict[str, Looked]:
-    try:
-        from acmectl.dns.tlsa import look_at
+    from acmectl.dns.tlsa import look_at
 
-        return {one.name: one for one in look_at(owners, staging.resolvers, services.interrupts)}
-    except ImportError:
-        from acmectl.plugin.registry import install_command
-
-        raise ConfigError(
-            "The library that looks up TLSA records (dnspython) is not installed.",
-            hint=f"Install it: {install_command('dns')}",
-        ) from None
+    return {one.name: one for one in look_at(owners, staging.resolvers, services.interrupts)}
 
 
 def _checked(looked: Looked | None, spki: bytes) -> tuple[Checked, ...]:

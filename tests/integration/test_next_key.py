@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from acmectl.pki.keys import public_bytes_of
+from acmectl.storage.renewal_conf import JsonValue
 from tests.integration.cli import Acmectl
 from tests.integration.crash.relay import Killer, Relay
 from tests.integration.fleet import DAY, plant
@@ -21,7 +22,7 @@ from tests.integration.servers.process import ServerProcess, accepts, free_port
 from tests.integration.servers.requirements import require
 from tests.integration.trees import Certbot
 
-STAGES = {"stage_next_key": True}
+STAGES: dict[str, JsonValue] = {"stage_next_key": True}
 BEFORE = "the TLSA record of the key before can be removed"
 
 
@@ -220,18 +221,6 @@ def test_a_renewal_goes_on_with_the_key_when_dns_is_out_of_order(acmectl: Acmect
     assert acmectl.version("a.example") == 2
     assert acmectl.live("a.example", "privkey").read_bytes() == before
 
-    # Without the library it is the same.
-    missing = acmectl.folder / "missing"
-    missing.mkdir()
-    (missing / "sitecustomize.py").write_text("import sys\nsys.modules['dns'] = None\n")
-    env = {"PYTHONPATH": str(missing)}
-    done = acmectl.run("renew", "--force-renewal", env=env).ok()
-    assert "(dnspython) is not installed" in done.err
-    assert acmectl.live("a.example", "privkey").read_bytes() == before
-    refused = acmectl.run("certonly", "-n", "--standalone", "-d", "b.example", "--stage-next-key", env=env).failed()
-    assert "acmectl[dns]" in refused.err
-    assert acmectl.lineages() == ["a.example"]
-
 
 def test_a_certificate_that_is_kept_begins_and_ends_to_stage(acmectl: Acmectl, nowhere: tuple[str, ...]) -> None:
     acmectl.certonly("a.example")
@@ -270,6 +259,7 @@ def test_reconfigure_stages_a_key_of_the_kind_that_is_asked_for(acmectl: Acmectl
         (("-d", "*.a.example"), "only wildcards or addresses"),
         (("--ip-address", "127.0.0.1"), "only wildcards or addresses"),
         (("-d", "a.example", "--tlsa-port", "https"), "'https' is no port"),
+        (("-d", "*.a.example", "--tlsa-name", "*.b.example"), "no host for --tlsa-name"),
     ],
 )
 def test_what_cannot_be_staged_is_refused_before_the_order(
