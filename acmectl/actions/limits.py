@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.config.catalogue import Counted
-from acmectl.storage.order_ledger import Kind
+from acmectl.storage.order_entries import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from acmectl.config.catalogue import Limit
-    from acmectl.storage.order_ledger import Entry
+    from acmectl.storage.order_entries import Entry
 
 _UNITS = ((86_400, "days", "day"), (3600, "hours", "hour"), (60, "minutes", "minute"))
 

@@ -19,7 +19,7 @@ from acmectl.errors import AuthorizationFailed, LimitReached, StorageError
 from acmectl.events import Notice, OrderPlaced
 from acmectl.pki.summary import summary
 from acmectl.storage.lineage import BrokenLineage
-from acmectl.storage.order_ledger import Entry, Kind
+from acmectl.storage.order_entries import Entry, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import os
 import threading
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.storage.atomic import Permissions, read_file, storage_error, telling, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from acmectl.storage.layout import Layout
+    from acmectl.storage.order_entries import Entry
 
 _FORMAT = 1
 _HEADER = json.dumps({"format": _FORMAT}).encode() + b"\n"
@@ -27,33 +27,6 @@ _LIMIT = 1 << 26
 _SECRET = Permissions(mode=0o600)
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LEAD = timedelta(hours=1)  # a clock may be put back by this much before what it has dated counts for nothing
-
-
-class Kind(StrEnum):
-    """What happened."""
-
-    ORDER = "order"
-    CERTIFICATE = "certificate"
-    FAILURE = "failure"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """Something that a CA counts. ``at`` is aware UTC, ``server`` the directory URL, ``names`` are sorted texts.
-
-    An order and a certificate have all names of the certificate, a failure those whose validation failed. ``order``
-    is its URL. ``exempt``: it was ordered as a replacement (RFC 9773 section 5) and counts to no limit. ``renewal``: a
-    certificate for the very names was there already.
-    """
-
-    at: datetime
-    kind: Kind
-    server: str
-    account: str
-    names: tuple[str, ...]
-    order: str = ""
-    exempt: bool = False
-    renewal: bool = False
 
 
 class OrderLedger:
@@ -85,6 +58,8 @@ class OrderLedger:
         What to tell when it was damaged: it is kept beside, and what can be read of it still counts. Only the first
         call does anything. Called with the store locked. Raises: StorageError.
         """
+        from acmectl.storage.order_entries import line_of
+
         with self._lock:
             if self._settled:
                 return None
@@ -97,7 +72,7 @@ class OrderLedger:
                     os.rename(self.path, aside)
                 said = f"{self.path} was damaged: it lies in {aside} now, and what can be read of it goes on to count."
             if self._spoiled or self._torn or len(kept) * 2 < len(known):
-                data = _HEADER + b"".join(_line(one) for one in kept)
+                data = _HEADER + b"".join(line_of(one) for one in kept)
                 with telling(f"write {self.path}"):
                     write_file(self.path, data, permissions=_SECRET)
                 self._spoiled = self._torn = False
@@ -106,12 +81,14 @@ class OrderLedger:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Take note of ``entries``, after ``settle``. Called with the store locked. Raises: StorageError."""
+        from acmectl.storage.order_entries import line_of
+
         added = tuple(entries)
         with self._lock, telling(f"write {self.path}"):
             known = self._loaded()
             descriptor = os.open(self.path, _APPEND, 0o600)
             try:
-                data = b"".join(_line(one) for one in added)
+                data = b"".join(line_of(one) for one in added)
                 if os.fstat(descriptor).st_size == 0:
                     data = _HEADER + data
                 while data:
@@ -133,51 +110,17 @@ class OrderLedger:
 
     def _parsed(self, data: bytes) -> list[Entry]:
         """The entries in ``data``. The last line may have been cut off by a crash; any other that is none is damage."""
+        from acmectl.storage.order_entries import entry_of
+
         lines = data.split(b"\n")
         self._torn = bool(lines.pop())
         if lines and lines.pop(0) != _HEADER.rstrip():
             self._spoiled = True
         known: list[Entry] = []
         for line in lines:
-            entry = _entry(line)
+            entry = entry_of(line)
             if entry is None:
                 self._spoiled = True
             else:
                 known.append(entry)
         return known
-
-
-def _line(entry: Entry) -> bytes:
-    content: dict[str, object] = {
-        "at": entry.at.astimezone(UTC).isoformat(timespec="seconds"),
-        "kind": str(entry.kind),
-        "server": entry.server,
-        "account": entry.account,
-        "names": list(entry.names),
-        "order": entry.order,
-        "exempt": entry.exempt,
-        "renewal": entry.renewal,
-    }
-    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
-
-
-def _entry(line: bytes) -> Entry | None:
-    try:
-        content = json.loads(line)
-        at = datetime.fromisoformat(content["at"])
-        texts = (content["server"], content["account"], content["order"])
-        names, flags = content["names"], (content["exempt"], content["renewal"])
-        entry = Entry(
-            at=at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC),
-            kind=Kind(content["kind"]),
-            server=texts[0],
-            account=texts[1],
-            names=tuple(names),
-            order=texts[2],
-            exempt=flags[0],
-            renewal=flags[1],
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
-    sound = isinstance(names, list) and all(isinstance(text, str) for text in (*texts, *names))
-    return entry if sound and all(isinstance(flag, bool) for flag in flags) else None

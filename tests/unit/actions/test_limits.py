@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from acmectl.actions.limits import Asked, span_of, usage, usages, used_line
 from acmectl.actions.registered_domains import RegisteredDomains
 from acmectl.config.catalogue import CATALOGUE, Counted, Limit
-from acmectl.storage.order_ledger import Entry, Kind
+from acmectl.storage.order_entries import Entry, Kind
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -12,7 +12,8 @@ import pytest
 
 from acmectl.errors import StorageError
 from acmectl.storage.layout import Layout
-from acmectl.storage.order_ledger import Entry, Kind, OrderLedger
+from acmectl.storage.order_entries import Entry, Kind
+from acmectl.storage.order_ledger import OrderLedger
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
