@@ -10,6 +10,7 @@ from acmectl.actions.csr_stored import KEY, encoded, private_part
 from acmectl.actions.obtain import carry_out, kept, survey
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
+from acmectl.actions.token_key import with_file_key
 from acmectl.errors import ConfigError, LineageDamaged
 from acmectl.events import LineageHealed
 from acmectl.pki.keys import public_bytes_of
@@ -68,7 +69,7 @@ def obtain_lineage_for_csr(
         private_part(csr, key_pem, existing)  # a key that does not fit is an error before anything else happens
 
         def with_csr(conf: RenewalConf | None, identifiers: tuple[Identifier, ...]) -> CertificateRequest:
-            wanted = complete(conf, identifiers)
+            wanted = with_file_key(complete(conf, identifiers))
             return replace(
                 wanted,
                 own={**wanted.own, KEY: encoded(csr)},

@@ -44,7 +44,7 @@ class SoftHsm:
         """One more token, with the same PIN."""
         self._run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "0815")
 
-    def make_key(self, label: str, kind: str = "EC:prime256v1", *, id: str = "01", token: str = "web") -> None:  # noqa: A002, S107
+    def make_key(self, label: str, kind: str = "EC:prime256v1", *, id: str = "01", token: str = "web") -> None:  # noqa: A002
         """A key pair: kind as of pkcs11-tool, ``id`` in hexadecimal digits."""
         self.tool(token, "--keypairgen", "--key-type", kind, "--label", label, "--id", id)
 
@@ -52,7 +52,7 @@ class SoftHsm:
         """pkcs11-tool, logged in."""
         return self._run("pkcs11-tool", "--module", self.module, "--token-label", token, "--login", "--pin", PIN, *args)
 
-    def public_key(self, label: str, *, token: str = "web") -> object:  # noqa: S107
+    def public_key(self, label: str, *, token: str = "web") -> object:
         """The public key beside the private one, as the token gives it."""
         path = self.folder / "public.der"
         self.tool(token, "--read-object", "--type", "pubkey", "--label", label, "--output-file", str(path))
