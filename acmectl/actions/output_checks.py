@@ -130,6 +130,4 @@ def _key_elsewhere(target: Target, request: CertificateRequest) -> bool:
     if request.key.token is not None:
         return True
     csr = stored_csr(target.name, request.own)
-    if csr is None:
-        return request.key.token is not None
-    return _PRIVATE not in private_part(csr, request.csr_key, target.existing)
+    return csr is not None and _PRIVATE not in private_part(csr, request.csr_key, target.existing)
