@@ -15,6 +15,7 @@ from acmectl.actions.accounts import open_account
 from acmectl.actions.authenticators import make_authenticators, pause_for_debugging
 from acmectl.actions.caa import look_at_caa, told_before
 from acmectl.actions.choices import checked_chain, choose_profile
+from acmectl.actions.compromised import refuse_compromised
 from acmectl.actions.lifetime import end_to_order
 from acmectl.actions.order_ledger import counted
 from acmectl.actions.settle import settle_all
@@ -104,6 +105,7 @@ def named_csr(path: Path, identifiers: tuple[Identifier, ...]) -> CsrInfo:
 def _issue(
     services: Services, wanted: CertificateRequest, csr: CsrInfo, places: dict[str, Path], *, keeps_nothing: bool
 ) -> CsrResult:
+    refuse_compromised(services, csr.spki, "The CSR", hint="Make another key and a CSR with it.")
     solvers = make_authenticators(services, wanted)
     solvers.check(csr.identifiers)
     account = open_account(services, wanted.account)

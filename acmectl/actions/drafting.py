@@ -6,12 +6,14 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from acmectl.actions.choices import common_name_of
+from acmectl.actions.compromised import is_compromised, refuse_compromised
+from acmectl.actions.csr_stored import KEY as CSR
 from acmectl.actions.csr_stored import private_part, stored_csr
 from acmectl.actions.journal import Draft
 from acmectl.actions.next_key import chosen_key
 from acmectl.actions.token_key import check_key_in_token, signed_in_token
 from acmectl.errors import ConfigError
-from acmectl.pki.csr import make_csr
+from acmectl.pki.csr import make_csr, read_csr
 from acmectl.pki.keys import generate_key, spec_of
 from acmectl.pki.token_file import is_external_key
 
@@ -25,7 +27,25 @@ if TYPE_CHECKING:
 def draft_for(
     services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
 ) -> Draft:
-    """The draft for ``target``; one in flight is resumed if it is for just this. Raises: ConfigError, StorageError."""
+    """The draft for ``target``; one in flight is resumed if it is for just this, and its key may still be used.
+
+    Raises: ConfigError, also for a key that must not be used again; StorageError.
+    """
+    draft = _draft_for(services, account, target, request, profile)
+    if not is_compromised(services, draft.csr_der):
+        return draft
+    if draft.resume is not None:
+        services.pending.drop(target.name, second=target.is_second)
+        return draft_for(services, account, target, request, profile)
+    by_csr = "Make another key and a CSR with it: acmectl certonly --csr FILE --cert-name"
+    hint = f"{by_csr if CSR in request.own else 'Change it: acmectl revoke --reissue --cert-name'} {target.name}"
+    refuse_compromised(services, read_csr(draft.csr_der).spki, f"The certificate {target.name}", hint=hint)
+    return draft
+
+
+def _draft_for(
+    services: Services, account: OpenAccount, target: Target, request: CertificateRequest, profile: str | None
+) -> Draft:
     csr = stored_csr(target.name, request.own)
     check_key_in_token(target, request, has_csr=csr is not None)
     common_name = common_name_of(services, target, request)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from acmectl.acme.jws import AccountKey
 from acmectl.acme.problem import ProblemType
 from acmectl.actions.accounts import choose_account, client_of, open_with_key
+from acmectl.actions.compromised import note_compromised
 from acmectl.actions.delete import outputs_left, tell_left, tell_uses
 from acmectl.actions.listing import REVOKED
+from acmectl.actions.second_key import present
 from acmectl.actions.settle import settle_all
 from acmectl.errors import AcmectlError, ConfigError, LineageNotFound, ServerProblem
 from acmectl.events import Notice
@@ -19,9 +21,11 @@ from acmectl.pki.certificate import read_certificate
 from acmectl.pki.keys import public_bytes_of
 from acmectl.pki.summary import summary
 from acmectl.pki.token_file import is_token_key
-from acmectl.storage.lineage import BrokenLineage
+from acmectl.storage.lineage import REVOKED_SECOND, BrokenLineage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from acmectl.acme.client import AcmeClient
     from acmectl.actions.requests import AccountRequest
     from acmectl.actions.services import Services
@@ -33,7 +37,7 @@ REASONS = {"unspecified": 0, "keycompromise": 1, "affiliationchanged": 3, "super
 ACCOUNT_KEY = "account_key"
 """Key of ``[acmectl]``: the file of the account key of a lineage whose account is not in the tree."""
 
-_KEY_COMPROMISE = 1
+KEY_COMPROMISE = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,49 +58,101 @@ class RevokeRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Revoked:
-    """``path`` is the certificate file; ``deleted`` the lineage that was deleted, if one was."""
+class RevokedCertificate:
+    """One certificate. ``already``: it was revoked before."""
 
     path: Path
     serial: int
-    server: str
     already: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """What was revoked: one certificate, or the two of a lineage; ``deleted`` is the lineage that was deleted."""
+
+    certificates: tuple[RevokedCertificate, ...]
+    server: str
     deleted: str | None
 
 
 def revoke(services: Services, request: RevokeRequest) -> Revoked:
-    """Revoke a certificate and perhaps delete its lineage. Raises: ConfigError, LineageNotFound, AcmeError."""
+    """Revoke a certificate, or both of a lineage that has two, and perhaps delete the lineage.
+
+    Raises: ConfigError, LineageNotFound, AcmeError.
+    """
     with services.lock():
         settle_all(services)
         if request.cert_name is not None:
-            lineage: Lineage | None = services.lineages.get(request.cert_name)
-            path = lineage.cert_path if lineage is not None else Path()
+            named = services.lineages.get(request.cert_name)
+            lineage: Lineage | None = named
+            paths = _live_paths(request, named)
         elif request.cert_path is not None:
-            path = request.cert_path
-            lineage = _lineage_of(services, path)
+            paths = [request.cert_path]
+            lineage = lineage_of(services, request.cert_path)
         else:
             raise ConfigError(
                 "revoke needs to know which certificate is meant.", hint="Use --cert-name or --cert-path."
             )
-        account = _account_for(services, request, lineage)
-        certificate = read_certificate(_read(path))
-        certificate_key = _certificate_key(request, certificate.spki)
-        if certificate_key is not None or request.reason == _KEY_COMPROMISE:
-            _warn_of_shared_key(services, lineage, certificate.spki)
-        already = _revoke_at(services, account, certificate.der, request.reason, certificate_key)
+        account = account_of_lineage(services, request, lineage)
+        done = [_revoked(services, request, account, lineage, path) for path in paths]
         deleted = None
-        if lineage is not None and _shall_delete(services, request, lineage.name):
+        if lineage is not None and not request.delete and _other_is_good(services, lineage, done):
+            text = f"The other certificate of {lineage.name} is not revoked; acmectl renew replaces both."
+            services.observe(Notice(text=text))
+        elif lineage is not None and _shall_delete(services, request, lineage.name):
             left = outputs_left(services, [lineage.name])
             services.lineages.delete(lineage.name)
             tell_left(services, left)
             deleted = lineage.name
-        elif lineage is not None and summary(lineage.read("cert")).serial == certificate.serial:
+        return Revoked(certificates=tuple(done), server=account.server, deleted=deleted)
+
+
+def _live_paths(request: RevokeRequest, lineage: Lineage) -> list[Path]:
+    """The live certificate, and the second one if there is one; of two only that which a key was given for."""
+    paths = [lineage.cert_path]
+    if lineage.second is not None and "cert-" + lineage.second.key_type in lineage.second.versions:
+        paths.append(Path(lineage.places.live_path("cert-" + lineage.second.key_type)))
+    if len(paths) == 1 or request.key_path is None:
+        return paths
+    spki = public_bytes_of(_read(request.key_path))
+    return [path for path in paths if summary(_read(path)).spki == spki] or paths
+
+
+def _revoked(
+    services: Services, request: RevokeRequest, account: AccountRequest, lineage: Lineage | None, path: Path
+) -> RevokedCertificate:
+    certificate = read_certificate(_read(path))
+    certificate_key = _certificate_key(request, certificate.spki)
+    if certificate_key is not None or request.reason == KEY_COMPROMISE:
+        tell_sharing(services, lineage, certificate.spki)
+    already = revoke_at(services, account, certificate.der, request.reason, certificate_key)
+    if request.reason == KEY_COMPROMISE:
+        note_compromised(services, lineage.name if lineage is not None else "", certificate)
+    for note, serial in _live_serials(lineage).items() if lineage is not None else ():
+        if lineage is not None and serial == certificate.serial:
             # Certificates of today name no OCSP responder, so renew relies on this note.
-            services.lineages.update_own(lineage.name, {REVOKED: services.clock.now().isoformat()})
-        return Revoked(path=path, serial=certificate.serial, server=account.server, already=already, deleted=deleted)
+            services.lineages.update_own(lineage.name, {note: services.clock.now().isoformat()})
+    return RevokedCertificate(path=path, serial=certificate.serial, already=already)
 
 
-def _account_for(services: Services, request: RevokeRequest, lineage: Lineage | None) -> AccountRequest:
+def _live_serials(lineage: Lineage) -> dict[str, int]:
+    """The serial numbers of the live certificates, by the key of the note that says that one was revoked."""
+    serials = {REVOKED: summary(lineage.read("cert")).serial}
+    second = present(lineage)
+    return serials if second is None else {**serials, REVOKED_SECOND: second.serial}
+
+
+def _other_is_good(services: Services, lineage: Lineage, done: Sequence[RevokedCertificate]) -> bool:
+    """Whether one of two live certificates was revoked, and the other one never was."""
+    serials = _live_serials(lineage)
+    now = {one.serial for one in done}
+    noted = services.lineages.renewal_conf(lineage.name).own
+    return bool(now & set(serials.values())) and any(
+        serial not in now and noted.get(note) is None for note, serial in serials.items()
+    )
+
+
+def account_of_lineage(services: Services, request: RevokeRequest, lineage: Lineage | None) -> AccountRequest:
     """What was asked for now, else the CA and the account that the renewal file names."""
     account = request.account
     if lineage is None:
@@ -115,7 +171,7 @@ def _account_for(services: Services, request: RevokeRequest, lineage: Lineage | 
     return account
 
 
-def _warn_of_shared_key(services: Services, lineage: Lineage | None, spki: bytes) -> None:
+def tell_sharing(services: Services, lineage: Lineage | None, spki: bytes) -> None:
     """A CA may take the key for compromised, as Let's Encrypt does when the certificate's own key signs."""
     sharing = []
     for other in services.lineages.all():
@@ -145,7 +201,7 @@ def _certificate_key(request: RevokeRequest, spki: bytes) -> AccountKey | None:
     return AccountKey.from_pem(key_pem)
 
 
-def _revoke_at(
+def revoke_at(
     services: Services, account: AccountRequest, cert_der: bytes, reason: int, certificate_key: AccountKey | None
 ) -> bool:
     """True when the CA says that it was revoked before, which is as good."""
@@ -179,11 +235,16 @@ def _account_client(services: Services, account: AccountRequest) -> AcmeClient:
         return open_with_key(services, account, account.key_path, registers=False).client
     stored = choose_account(services, account)
     if stored is None:
-        raise ConfigError(
-            f"There is no account for {account.server} to revoke with.",
-            hint="Name the CA with --server, or give the certificate's own key with --key-path.",
-        )
+        raise no_account(account)
     return client_of(services, stored)
+
+
+def no_account(account: AccountRequest) -> ConfigError:
+    """The error where nobody can sign a revocation."""
+    return ConfigError(
+        f"There is no account for {account.server} to revoke with.",
+        hint="Name the CA with --server, or give the certificate's own key with --key-path.",
+    )
 
 
 def _shall_delete(services: Services, request: RevokeRequest, name: str) -> bool:
@@ -196,7 +257,7 @@ def _shall_delete(services: Services, request: RevokeRequest, name: str) -> bool
     return services.person.yes_no(question, default=True, flag="--delete-after-revoke")
 
 
-def _lineage_of(services: Services, path: Path) -> Lineage | None:
+def lineage_of(services: Services, path: Path) -> Lineage | None:
     """The lineage that a certificate file belongs to, through whatever links it was named."""
     real = path.resolve()
     for lineage in services.lineages.all():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from acmectl.actions.compromised import refuse_compromised
 from acmectl.actions.deploying import deploy_steps
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import KEY as DEPLOY
@@ -133,9 +134,13 @@ def _checked(services: Services, request: RollbackRequest, number: int) -> Rolle
     """The version's facts, once it is sure that servers can use it."""
     name = request.cert_name
     files = services.lineages.read_version(name, number)
-    problem = verify_lineage(files.cert, files.chain, files.fullchain, files.privkey)
-    if problem is not None:
-        raise LineageDamaged(f"Version {number} of the certificate {name} cannot be used: {problem}.")
+    parts = (files, *([files.second] if files.second is not None else []))
+    for one in parts:
+        problem = verify_lineage(one.cert, one.chain, one.fullchain, one.privkey)
+        if problem is not None:
+            raise LineageDamaged(f"Version {number} of the certificate {name} cannot be used: {problem}.")
+        what, hint = f"Version {number} of the certificate {name}", "Choose another one with --to-version."
+        refuse_compromised(services, summary(one.cert).spki, what, hint=hint)
     certificate = summary(files.cert)
     if certificate.not_after <= services.clock.now():
         text = f"Version {number} of the certificate {name} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC"

@@ -219,6 +219,18 @@ CONFLICTS = (
     ),
     Conflict(
         applies=_comment_with_parentheses,
+    Conflict(
+        applies=_verb_other_than("reissue", "revoke"),
+        message="--reissue can only be used with revoke.",
+    ),
+    Conflict(
+        applies=lambda settings: (
+            settings.flag("reissue")
+            and settings.flag("delete_after_revoke")
+            and settings.source("delete_after_revoke") is Source.FLAG
+        ),
+        message="--reissue keeps the certificate's files; --delete-after-revoke cannot be used with it.",
+    ),
         message="--user-agent-comment cannot contain parentheses.",
         error=UsageError,
     ),

@@ -324,6 +324,17 @@ ROWS = (
         verbs=("revoke",),
     ),
     OptionRow(
+        names=("--reissue",),
+        kind="flag",
+        default=False,
+        help="revoke: first make a certificate with a new key in the place of the old one and deploy it; the old key is "
+        "never used again",
+        topics=("revoke",),
+        verbs=("revoke",),
+        certbot=False,
+        in_files=False,
+    ),
+    OptionRow(
         names=("--delete-after-revoke",),
         off=("--no-delete-after-revoke",),
         kind="flag",
