@@ -102,10 +102,18 @@ def settle_endpoint(
         return []
     from acmectl.events import Notice
 
-    pem = services.lineages.get(lineage).read("cert")
+    live = services.lineages.get(lineage)
+    pem, other = live.read("cert"), live.read_second()
     patience = 0.0 if hooks_failed else PATIENCE
     try:
-        check_endpoint(endpoint, pem, clock=services.clock, interrupts=services.interrupts, patience=patience)
+        check_endpoint(
+            endpoint,
+            pem,
+            clock=services.clock,
+            interrupts=services.interrupts,
+            patience=patience,
+            or_else=other.cert if other is not None else None,
+        )
     except HookFailed as failure:
         return [failure]
     services.observe(Notice(text=f"{endpoint} serves the new certificate of {lineage}."))
@@ -147,12 +155,15 @@ def check_endpoint(
     interrupts: Interrupts,
     patience: float = PATIENCE,
     ask: Ask = served_leaf,
+    or_else: bytes | None = None,
 ) -> None:
     """Come back once the server serves this very certificate. ``patience`` is in seconds.
 
+    ``or_else`` is a second certificate (PEM) for the same names: a server may have either of them, or both.
+
     Raises: HookFailed when it serves another one, or none, until the end; Interrupted.
     """
-    wanted = _der(certificate_pem)
+    wanted = {_der(certificate_pem), _der(or_else or certificate_pem)}
     facts = summary(certificate_pem)
     name = endpoint.server_name(facts.identifiers)
     deadline = clock.monotonic() + patience
@@ -170,7 +181,7 @@ def check_endpoint(
 
 
 def _asked(
-    endpoint: Endpoint, name: str | None, wanted: bytes, facts: CertificateSummary, ask: Ask
+    endpoint: Endpoint, name: str | None, wanted: set[bytes], facts: CertificateSummary, ask: Ask
 ) -> HookFailed | None:
     """What is wrong with the certificate that is served now."""
     try:
@@ -180,7 +191,7 @@ def _asked(
             f"--check-endpoint: {endpoint} gives no TLS answer: {_reason(error)}.",
             hint="See that the server runs and listens there; acmectl renew --retry-deploy asks again.",
         )
-    if served == wanted or _by_kind(endpoint, name, facts, ask) == wanted:
+    if served in wanted or _by_kind(endpoint, name, facts, ask) in wanted:
         return None
     sent = f" for {name}" if name is not None and name != endpoint.host.value else ""
     return HookFailed(

@@ -13,7 +13,7 @@ from acmectl.actions.outputs import stored_paths
 from acmectl.errors import AcmectlError, ConfigError
 from acmectl.pki.summary import looks_whole, summary
 from acmectl.pki.token_file import is_external_key, is_token_key, uri_in
-from acmectl.storage.lineage import REVOKED, BrokenLineage
+from acmectl.storage.lineage import REVOKED, REVOKED_SECOND, BrokenLineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +25,22 @@ if TYPE_CHECKING:
     from acmectl.storage.places import Places
 
 __all__ = ["REVOKED", "ListedCertificate", "Listing", "list_certificates"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSecond:
+    """The second certificate of a lineage. ``problem`` says in a few words why it cannot be used, if so.
+
+    ``version`` is None where its links do not lead to one version. ``flags`` are EXPIRED, REVOKED.
+    """
+
+    key_type: str
+    serial: int | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    version: int | None = None
+    flags: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +71,7 @@ class ListedCertificate:
     key_uri: str | None = None
     servers: tuple[str, ...] = ()
     outputs: Mapping[str, Path] = field(default_factory=dict)
+    second: ListedSecond | None = None
 
     @property
     def live_dir(self) -> Path:
@@ -63,7 +80,7 @@ class ListedCertificate:
 
     def path_of(self, kind: str) -> str:
         """The live link of ``kind``, as text: a long list would make thousands of Paths to show them once."""
-        path = self.places.live[kind]
+        path = self.places.live_path(kind)
         return path if "//" not in path and "/." not in path else str(Path(path))
 
 
@@ -153,8 +170,39 @@ def _listed(lineage: Lineage, now: datetime) -> ListedCertificate | BrokenLineag
         pinned=lineage.pinned,
         servers=_texts(lineage.conf.own.get(SERVERS)),
         outputs=stored_paths(lineage.conf.own),
+        second=_second(lineage, now),
         key_elsewhere=is_external_key(files.privkey),
         key_uri=uri_in(files.privkey) if is_token_key(files.privkey) else None,
+    )
+
+
+def _second(lineage: Lineage, now: datetime) -> ListedSecond | None:
+    if lineage.second is None:
+        return None
+    key_type, version = lineage.second.key_type.upper(), lineage.second.version
+    try:
+        files = lineage.read_second()
+        if files is None:
+            return None
+        leaf = summary(files.cert)
+    except AcmectlError as error:
+        return ListedSecond(key_type=key_type, version=version, problem=error.message.rstrip("."))
+    problem = None
+    if not looks_whole(files.cert, files.chain, files.fullchain, files.privkey, leaf=leaf):
+        from acmectl.pki.chain import verify_lineage
+
+        problem = verify_lineage(files.cert, files.chain, files.fullchain, files.privkey)
+    flags = ["EXPIRED"] if leaf.not_after <= now else []
+    if lineage.conf.own.get(REVOKED_SECOND) is not None:
+        flags.append("REVOKED")
+    return ListedSecond(
+        key_type=leaf.key_type,
+        serial=leaf.serial,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        version=version,
+        flags=tuple(flags),
+        problem=problem,
     )
 
 

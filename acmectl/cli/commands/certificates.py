@@ -16,6 +16,7 @@ from acmectl.storage.lineages import LineageStore
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from acmectl.actions.listing import ListedSecond
     from acmectl.cli.app import App
 
 
@@ -70,6 +71,8 @@ def _block(certificate: ListedCertificate, now: datetime) -> list[str]:
         f"    Certificate Path: {certificate.path_of('fullchain')}",
         f"    Private Key Path: {_key_path(certificate)}",
     ]
+    if certificate.second is not None:
+        lines += _second_block(certificate, certificate.second, now)
     if len(certificate.servers) > 1:
         lines.append(f"    Issued By: {certificate.server} (one of {len(certificate.servers)} CAs)")
     lines += [f"    {_OUTPUTS[step]}: {path}" for step, path in certificate.outputs.items()]
@@ -86,11 +89,54 @@ def _key_path(certificate: ListedCertificate) -> str:
     return _KEY_ELSEWHERE if certificate.key_elsewhere else certificate.path_of("privkey")
 
 
+def _second_block(certificate: ListedCertificate, second: ListedSecond, now: datetime) -> list[str]:
+    lines = [f"    Second Key Type: {second.key_type}"]
+    if second.problem is not None:
+        lines.append(f"    Second Certificate: INVALID: {second.problem}")
+    if second.serial is None or second.not_after is None:
+        return lines
+    if second.version != certificate.version:
+        lines.append(f"    Second Version: {second.version or 'torn'} (of the first: {certificate.version})")
+    expiry = second.not_after.strftime("%Y-%m-%d %H:%M:%S+00:00")
+    suffix = second.key_type.lower()
+    return [
+        *lines,
+        f"    Second Serial Number: {second.serial:x}",
+        f"    Second Expiry Date: {expiry} ({_status(second.flags, second.not_after, now)})",
+        f"    Second Certificate Path: {certificate.path_of(f'fullchain-{suffix}')}",
+        f"    Second Private Key Path: {certificate.path_of(f'privkey-{suffix}')}",
+    ]
+
+
+def _second_as_json(certificate: ListedCertificate, now: datetime) -> dict[str, object] | None:
+    second = certificate.second
+    if second is None:
+        return None
+    suffix = second.key_type.lower()
+    usable = second.problem is None and second.not_after is not None
+    return {
+        "key_type": second.key_type,
+        "serial": f"{second.serial:x}" if second.serial is not None else None,
+        "not_before": second.not_before.isoformat() if second.not_before is not None else None,
+        "not_after": second.not_after.isoformat() if second.not_after is not None else None,
+        "valid": usable and not second.flags,
+        "status": _status(second.flags, second.not_after, now) if second.not_after is not None else "INVALID",
+        "flags": list(second.flags),
+        "version": second.version,
+        "problem": second.problem,
+        "paths": {kind: certificate.path_of(f"{kind}-{suffix}") for kind in ("cert", "chain", "fullchain", "privkey")},
+    }
+
+
 def status(certificate: ListedCertificate, now: datetime) -> str:
     """``VALID: 12 days`` or ``INVALID: EXPIRED``."""
-    if certificate.flags:
-        return f"INVALID: {', '.join(certificate.flags)}"
-    left = certificate.not_after - now
+    return _status(certificate.flags, certificate.not_after, now)
+
+
+def _status(flags: tuple[str, ...], not_after: datetime, now: datetime) -> str:
+    if flags:
+        return f"INVALID: {', '.join(flags)}"
+    left = not_after - now
     if left < timedelta(days=1):
         return f"VALID: {left // timedelta(hours=1)} hour(s)"
     return "VALID: 1 day" if left.days == 1 else f"VALID: {left.days} days"
@@ -119,6 +165,7 @@ def as_json(found: Listing, now: datetime) -> dict[str, object]:
                 "key_elsewhere": one.key_elsewhere,
                 "key_uri": one.key_uri,
                 "outputs": {WORDS[step]: str(path) for step, path in one.outputs.items()},
+                "second": _second_as_json(one, now),
                 "paths": {k: str(one.live_dir / f"{k}.pem") for k in _kinds(one)},
             }
             for one in found.certificates

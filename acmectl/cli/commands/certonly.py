@@ -14,6 +14,7 @@ from acmectl.cli.kept import Carried, carried
 from acmectl.cli.next_key import records_json, records_text
 from acmectl.cli.outputs import outputs_of, stored_outputs
 from acmectl.cli.requests import RESET_BY_CERTONLY, certificate_request, wanted_of
+from acmectl.cli.second_key import second_as_json
 from acmectl.cli.token_key import keeps_token
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ExitCode
@@ -108,12 +109,18 @@ def _saved(done: Obtained) -> str:
             lines.append("Its key is kept elsewhere; the CSR is stored and used for renewals.")
         else:
             lines.append(f"Key is saved at:         {done.live_dir / 'privkey.pem'}")
+    if done.second is not None and done.live_dir is not None:
+        suffix = done.second.key_type
+        lines.append(f"The second certificate:  {done.live_dir / f'fullchain-{suffix}.pem'}")
+        lines.append(f"The second key:          {done.live_dir / f'privkey-{suffix}.pem'}")
     if len(done.servers) > 1:
         lines.append(f"It was issued by the CA at {done.server}")
     if done.not_after is not None:
         lines.append(f"This certificate expires on {done.not_after:%Y-%m-%d}.")
     if done.key_elsewhere:
         lines.append("The file stays where it is and changes when the certificate is renewed.")
+    elif done.second is not None:
+        lines.append("All files stay where they are and change when the certificates are renewed, both at once.")
     else:
         lines.append("Both files stay where they are and change when the certificate is renewed.")
     return "\n".join(lines)
@@ -165,6 +172,7 @@ def as_json(done: Obtained) -> dict[str, object]:
         "not_after": done.not_after.isoformat() if done.not_after is not None else None,
         "outputs": {OUTPUT_WORDS[step]: str(path) for step, path in done.outputs.items()},
         "paths": {kind: str(done.live_dir / f"{kind}.pem") for kind in files} if done.live_dir is not None else None,
+        "second": second_as_json(done.second, done.live_dir),
         "finalized": done.finalized,
         "deploy_owed": list(done.owed),
         "hook_failures": [failure.message for failure in done.hook_failures],
