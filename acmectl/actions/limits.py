@@ -7,23 +7,30 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.config.catalogue import Counted
-from acmectl.storage.order_entries import Kind
+from acmectl.storage.order_entries import Entry, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from acmectl.config.catalogue import Limit
-    from acmectl.storage.order_entries import Entry
 
+_KINDS = {
+    Counted.SET_CERTIFICATES: Kind.CERTIFICATE,
+    Counted.DOMAIN_CERTIFICATES: Kind.CERTIFICATE,
+    Counted.NAME_FAILURES: Kind.FAILURE,
+    Counted.ACCOUNT_ORDERS: Kind.ORDER,
+}
+_BUSIEST = 3
 _UNITS = ((86_400, "days", "day"), (3600, "hours", "hour"), (60, "minutes", "minute"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What is used of ``limit`` by ``subject``: a registered domain, a name, an account's URL, or empty for the names.
+    """What is used of ``limit`` by ``subject``: names, a registered domain, a name, an account's URL.
 
-    ``free_at`` is when as many as are wanted are possible (aware UTC); None: at once.
+    The subject is empty where it is all the names of the order. ``free_at`` is when as many as are wanted are possible
+    (aware UTC); None: at once.
     """
 
     limit: Limit
@@ -70,37 +77,66 @@ def usages(
     limits: Sequence[Limit], entries: Sequence[Entry], asked: Asked, now: datetime, domain_of: Callable[[str], str]
 ) -> list[Usage]:
     """The usage of each limit that ``asked`` has to do with; of those per domain and per name one for each of them."""
-    here = [one for one in entries if one.server == asked.server and not one.exempt]
     found: list[Usage] = []
     for limit in limits:
-        match limit.counted:
-            case Counted.SET_CERTIFICATES:
-                times = [one.at for one in here if one.kind is Kind.CERTIFICATE and one.names == asked.names]
-                found.append(usage(limit, "", times, now, wanted=asked.count))
-            case Counted.DOMAIN_CERTIFICATES if not asked.renewal:
-                found += _of_domains(limit, here, asked, now, domain_of)
-            case Counted.NAME_FAILURES:
-                failures = [one for one in here if one.kind is Kind.FAILURE and one.account == asked.account]
-                for name in asked.names:
-                    found.append(usage(limit, name, [one.at for one in failures if name in one.names], now))
-            case Counted.ACCOUNT_ORDERS if not asked.renewal:
-                orders = [one for one in here if one.kind is Kind.ORDER and one.account == asked.account]
-                found.append(usage(limit, asked.account, [one.at for one in orders if not one.renewal], now))
-            case _:
-                pass
+        if limit.counted not in _KINDS:
+            continue
+        times = _times(limit.counted, entries, asked.server, domain_of)
+        if not times and limit.counted is Counted.DOMAIN_CERTIFICATES:
+            continue  # and the list of suffixes need not be read
+        outcome = Entry(
+            at=now,
+            kind=_KINDS[limit.counted],
+            server=asked.server,
+            account=asked.account,
+            names=asked.names,
+            renewal=asked.renewal,
+        )
+        is_set = limit.counted is Counted.SET_CERTIFICATES
+        for key in _keys(limit.counted, outcome, domain_of):
+            subject, wanted = ("", asked.count) if is_set else (key[1], 1)
+            found.append(usage(limit, subject, times.get(key, ()), now, wanted=wanted))
     return found
 
 
-def _of_domains(
-    limit: Limit, here: Sequence[Entry], asked: Asked, now: datetime, domain_of: Callable[[str], str]
+def busiest(
+    limits: Sequence[Limit], entries: Sequence[Entry], server: str, now: datetime, domain_of: Callable[[str], str]
 ) -> list[Usage]:
-    since = now - timedelta(seconds=limit.seconds) * 2
-    counted = [one for one in here if one.kind is Kind.CERTIFICATE and not one.renewal and one.at >= since]
-    if not counted:
-        return []  # and the list of suffixes need not be read
-    of = [(one.at, {domain_of(name) for name in one.names}) for one in counted]
-    domains = dict.fromkeys(domain_of(name) for name in asked.names)
-    return [usage(limit, domain, [at for at, its in of if domain in its], now) for domain in domains]
+    """Of each limit of the CA with this directory URL what is used most, by whatever subject."""
+    found: list[Usage] = []
+    for limit in limits:
+        if limit.counted in _KINDS:
+            times = _times(limit.counted, entries, server, domain_of)
+            all_of_it = [usage(limit, subject, its, now) for (_, subject), its in times.items()]
+            found += sorted((one for one in all_of_it if one.used), key=lambda one: -one.used)[:_BUSIEST]
+    return found
+
+
+def _times(
+    counted: Counted, entries: Sequence[Entry], server: str, domain_of: Callable[[str], str]
+) -> dict[tuple[str, str], list[datetime]]:
+    """When ``counted`` happened at this CA, by what it is counted per."""
+    times: dict[tuple[str, str], list[datetime]] = {}
+    for one in entries:
+        if one.server == server and one.kind is _KINDS[counted] and not one.exempt:
+            for key in _keys(counted, one, domain_of):
+                times.setdefault(key, []).append(one.at)
+    return times
+
+
+def _keys(counted: Counted, entry: Entry, domain_of: Callable[[str], str]) -> list[tuple[str, str]]:
+    """What ``entry`` counts for: the account, where each has a limit of its own, and the subject."""
+    match counted:
+        case Counted.SET_CERTIFICATES:
+            return [("", ", ".join(entry.names))]
+        case Counted.NAME_FAILURES:
+            return [(entry.account, name) for name in entry.names]
+        case _ if entry.renewal:
+            return []
+        case Counted.DOMAIN_CERTIFICATES:
+            return [("", domain) for domain in dict.fromkeys(domain_of(name) for name in entry.names)]
+        case _:
+            return [(entry.account, entry.account)]
 
 
 def used_line(one: Usage) -> str:
@@ -109,7 +145,7 @@ def used_line(one: Usage) -> str:
     span = span_of(one.limit.seconds)
     match one.limit.counted:
         case Counted.SET_CERTIFICATES:
-            return f"{what} certificates in {span} for exactly these names"
+            return f"{what} certificates in {span} for exactly {one.subject or 'these names'}"
         case Counted.DOMAIN_CERTIFICATES:
             return f"{what} certificates in {span} for {one.subject}"
         case Counted.NAME_FAILURES:

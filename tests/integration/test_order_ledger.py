@@ -209,6 +209,15 @@ def test_fifty_certificates_of_a_domain_are_enough_but_not_for_what_is_there_alr
     assert "50 of 50 certificates in 7 days for example.co.uk" in flat(refused.err)
     assert le.orders() == asked
     le.obtain("new.other.co.uk").ok()
+    shown = le.run("ca", "letsencrypt").ok().out
+    assert (
+        "  50 of 50 certificates in 7 days for example.co.uk\n  1 of 50 certificates in 7 days for other.co.uk\n"
+        in shown
+    )
+    used = le.run("ca", "letsencrypt", "--json").ok().json["used"]
+    (full,) = (one for one in used if one["of"] == "example.co.uk")
+    assert (full["used"], full["count"], full["seconds"]) == (50, 50, 604_800)
+    assert datetime.fromisoformat(full["free_at"]) > datetime.now(UTC)
     # The ledger has forgotten it, the lineage has not: to the CA it is a renewal.
     le.obtain("old.example.co.uk").ok()
 

@@ -46,7 +46,21 @@ def _show(app: App, server: str) -> ExitCode:
     app.console.status("\n".join(["", RULE, *_offer_lines(offer), RULE]))
     app.console.result(
         "ca",
-        {**_directory_object(offer.directory), "known_as": _known_object(offer.known) if offer.known else None},
+        {
+            **_directory_object(offer.directory),
+            "known_as": _known_object(offer.known) if offer.known else None,
+            "used": [
+                {
+                    "what": one.limit.what,
+                    "of": one.subject,
+                    "used": one.used,
+                    "count": one.limit.count,
+                    "seconds": one.limit.seconds,
+                    "free_at": one.free_at.isoformat() if one.free_at is not None else None,
+                }
+                for one in offer.used
+            ],
+        },
     )
     return ExitCode.OK
 
@@ -97,7 +111,14 @@ def _offer_lines(offer: CaOffer) -> list[str]:
         f"Change of account keys: {_offered(directory.key_change)}",
         f"Authorization before an order: {_offered(directory.new_authz)}",
     ]
-    return lines + (_known_lines(ca) if ca is not None else [])
+    if ca is not None:
+        lines += _known_lines(ca)
+    if offer.used:
+        from acmectl.actions.limits import used_line
+
+        lines.append("Used of the limits, as far as this machine knows:")
+        lines += [f"  {used_line(one)}" for one in offer.used]
+    return lines
 
 
 def _offered(url: str | None) -> str:
