@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from acmectl.actions.in_use import find_uses
-from acmectl.actions.outputs import stored_paths
+from acmectl.actions.outputs import every_path
 from acmectl.errors import ConfigError, StorageError
 from acmectl.events import Notice
 
@@ -60,7 +60,7 @@ def outputs_left(services: Services, names: Sequence[str]) -> tuple[Path, ...]:
     found: list[Path] = []
     for name in names:
         with suppress(StorageError):  # a damaged renewal file is deleted as well, whatever it says
-            found += stored_paths(services.lineages.renewal_conf(name).own).values()
+            found += (path for _step, path in every_path(services.lineages.renewal_conf(name).own))
     return tuple(path for path in found if path.exists())
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.actions.outputs import PEM, PKCS12, access_of, password_of, quoted, second_path, stored_paths
+from acmectl.actions.outputs import PEM, PKCS12, access_of, every_path, password_of, quoted
 from acmectl.errors import AcmectlError, ConfigError
 from acmectl.events import Notice
 
@@ -36,29 +36,32 @@ def check_outputs(services: Services, target: Target, request: CertificateReques
     if outputs.pkcs12 is not None and elsewhere:
         raise key_needed(target.name)
     if outputs.given or request.dry_run:
-        check_places(services, target.name, target.existing, outputs)
+        check_places(services, target.name, target.existing, outputs, request.own)
     if outputs.given and outputs.pem is not None and elsewhere:
         text = f"{outputs.pem} gets no private key, for it is kept elsewhere."
         services.observe(Notice(text=text, level="warning"))
 
 
-def check_places(services: Services, name: str, existing: Lineage | None, outputs: Outputs) -> None:
-    """Make sure that the files can be written as far as that can be told. Raises: ConfigError, StorageError."""
+def check_places(
+    services: Services, name: str, existing: Lineage | None, outputs: Outputs, own: Mapping[str, object]
+) -> None:
+    """Make sure that the files can be written as far as that can be told. Raises: ConfigError, StorageError.
+
+    ``own`` is the section ``[acmectl]`` that the lineage will have.
+    """
     from acmectl.storage.exports import check_place
 
     access = access_of(outputs)
     _check_right_to_give(outputs, access)
-    real = {step: os.path.realpath(path) for step, path in outputs.paths.items()}
-    if len(set(real.values())) < len(real):
+    paths = every_path({**own, **outputs.own})
+    real = {os.path.realpath(path): step for step, path in paths}
+    if len(real) < len(paths):
         raise ConfigError(f"{PEM} and {PKCS12} are the same file.", hint="Give each a path of its own.")
-    for step, path in outputs.paths.items():
+    for step, path in paths:
         _refuse_tree(services, existing, step, path)
         check_place(path, _MARKS[step])
-        if existing is not None and existing.second is not None:
-            check_place(second_path(path, existing.second.key_type), _MARKS[step])
-    before = stored_paths(existing.conf.own) if existing is not None else {}
-    if new := {step: path for step, path in outputs.paths.items() if before.get(step) != path}:
-        _refuse_others(services, name, new)
+    if existing is None or set(paths) - set(every_path(existing.conf.own)):
+        _refuse_others(services, name, real)
     if outputs.pkcs12 is not None:
         password_of(services, outputs)
     if outputs.given:
@@ -108,9 +111,11 @@ def _refuse_tree(services: Services, existing: Lineage | None, step: str, path: 
             raise ConfigError(f"{step}: {path} lies in {root}, which is acmectl's own.", hint="Choose another place.")
 
 
-def _refuse_others(services: Services, name: str, paths: Mapping[str, Path]) -> None:
-    """One file holds one certificate. Raises: ConfigError when another certificate is written there."""
-    real = {os.path.realpath(path): step for step, path in paths.items()}
+def _refuse_others(services: Services, name: str, real: Mapping[str, str]) -> None:
+    """One file holds one certificate; ``real`` has the steps by path without links.
+
+    Raises: ConfigError when another certificate is written there.
+    """
     for other in services.lineages.names():
         if other == name:
             continue
@@ -118,7 +123,7 @@ def _refuse_others(services: Services, name: str, paths: Mapping[str, Path]) -> 
             own = services.lineages.renewal_conf(other).own
         except AcmectlError:
             continue  # a damaged one is told of elsewhere, and writes nothing
-        for path in stored_paths(own).values():
+        for _step, path in every_path(own):
             if (step := real.get(os.path.realpath(path))) is not None:
                 raise ConfigError(f"{step}: {path} is written for the certificate {other}.", hint="Choose another.")
 

@@ -59,7 +59,7 @@ def bring_up_to_date(
     if outputs.given and not checked:
         if outputs.pkcs12 is not None and _PRIVATE not in lineage.read("privkey"):
             raise key_needed(name)
-        check_places(services, name, lineage, outputs)
+        check_places(services, name, lineage, outputs, lineage.conf.own)
         tell_no_longer_written(services, lineage.conf, outputs)
     debt = Owed.from_json(lineage.conf.own.get(DEPLOY)) or Owed(version=lineage.version, hooks=())
     stale = tuple(step for step in outputs.steps if not _is_current(services, lineage, outputs, step))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.errors import ConfigError
+from acmectl.storage.lineage import SECOND_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,15 @@ def stored_paths(own: Mapping[str, object]) -> dict[str, Path]:
     """The files of a certificate by their steps, as its section ``[acmectl]`` has them."""
     found = {step: own.get(key) for step, key in ((PEM, PEM_KEY), (PKCS12, PKCS12_KEY))}
     return {step: Path(path) for step, path in found.items() if isinstance(path, str) and path}
+
+
+def every_path(own: Mapping[str, object]) -> tuple[tuple[str, Path], ...]:
+    """As ``stored_paths``, with the files of a second certificate where the section asks for one."""
+    found = tuple(stored_paths(own).items())
+    second = own.get(SECOND_KEY)
+    if not isinstance(second, str):
+        return found
+    return (*found, *((step, second_path(path, second)) for step, path in found))
 
 
 def second_path(path: Path, key_type: str) -> Path:

@@ -240,6 +240,25 @@ def test_without_files_owner_and_mode_are_those_of_the_live_key(program: Acmectl
     assert access(key.resolve()) == ("nobody", "nogroup", 0o640)
 
 
+def test_of_two_certificates_the_second_is_written_beside_the_first(program: Acmectl, tmp_path: Path) -> None:
+    pem = tmp_path / "out" / "site.pem"
+    issue(program, "--key-type", "rsa,ecdsa", "--pem-out", str(pem), "--pkcs12-out", str(tmp_path / "out" / "site.p12"))
+    (second,) = (path for path in (tmp_path / "out").glob("site-*.pem"))
+    key_type = second.stem.removeprefix("site-")
+    parts = [program.live(NAME, f"{kind}-{key_type}").read_bytes() for kind in ("privkey", "cert", "chain")]
+    assert second.read_bytes() == b"".join(parts) != pem.read_bytes() == whole(program)
+    names = {"site.pem", f"site-{key_type}.pem", "site.p12", f"site-{key_type}.p12"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert parts[1].decode() in opened(tmp_path / "out" / f"site-{key_type}.p12", "")
+    before = second.read_bytes()
+    renew(program).ok()
+    assert second.read_bytes() != before
+    kinds = [
+        line for line in program.run("delete", "-n", "--cert-name", NAME).ok().out.splitlines() if " is left" in line
+    ]
+    assert len(kinds) == len(names)
+
+
 REFUSED = {
     "no such user": (("--pem-out", "{out}/x", "--owner", "nobody-at-all"), 1, "there is no user 'nobody-at-all'"),
     "no such group": (("--pem-out", "{out}/x", "--group", "none-at-all"), 1, "there is no group 'none-at-all'"),

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.cli import Acmectl, Outcome
 from tests.integration.servers.pebble import Pebble, PebbleConfig
 
+PASSWORD = "canary-password-of-a-file"
 HMAC = base64.urlsafe_b64encode(b"canary-hmac-" + b"k" * 20).rstrip(b"=").decode()
 
 
@@ -37,16 +38,22 @@ def test_keys_eab_and_tokens_reach_no_log_and_no_output(tmp_path: Path, options:
     config = PebbleConfig(eab_keys={"canary-kid": HMAC})
     with Pebble(config) as pebble, Acmectl(pebble, tmp_path) as acmectl:
         eab = ("--eab-kid", "canary-kid", "--eab-hmac-key", HMAC)
+        files = ("--pem-out", str(tmp_path / "x.pem"), "--pkcs12-out", str(tmp_path / "x.p12"))
+        password = {"CANARY": PASSWORD}
         first = acmectl.run(
-            "certonly", "-n", "--agree-tos", "--standalone", "-d", "secret.example", *eab, *options
+            *("certonly", "-n", "--agree-tos", "--standalone", "-d", "secret.example"),
+            *(*eab, *files, "--pkcs12-password", "env:CANARY", *options),
+            env=password,
         ).ok()
-        environment = {"ACMECTL_EAB_HMAC_KEY": HMAC, "ACMECTL_EAB_KID": "canary-kid"}
+        environment = {"ACMECTL_EAB_HMAC_KEY": HMAC, "ACMECTL_EAB_KID": "canary-kid", **password}
         second = acmectl.run("renew", "--force-renewal", *options, server=False, env=environment).ok()
         third = acmectl.run("show_account", *options).ok()
         fourth = acmectl.run("revoke", "-n", "--cert-name", "secret.example", "--no-delete-after-revoke", *options).ok()
         text = said(acmectl, first, second, third, fourth)
         assert acmectl.logs.is_dir()
         assert HMAC not in text
+        assert PASSWORD not in text + acmectl.renewal_path("secret.example").read_text()
+        assert (tmp_path / "x.p12").stat().st_mode & 0o777 == (tmp_path / "x.pem").stat().st_mode & 0o777 == 0o600
         parts = private_parts(acmectl)
         assert len(parts) > 5
         assert not [part for part in parts if part in text]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from acmectl.errors import ConfigError
 from acmectl.identifiers import parse_any
@@ -69,6 +70,12 @@ def test_another_version_of_the_certificate_is_not_the_same(parts: Parts) -> Non
     assert not shorter.in_(parts.packed("secret"), "secret")
 
 
+def test_another_key_beside_the_same_certificate_is_not_the_same(parts: Parts) -> None:
+    other = generate_key(KeySpec.ecdsa())
+    data = parts.packed("secret")
+    assert not holds(data, key_pem=other, leaf_pem=parts.leaf, chain_pem=parts.chain, password="secret")
+
+
 def test_the_algorithms_are_those_of_today(parts: Parts) -> None:
     data = parts.packed("secret")
     assert PBES2 in data
@@ -79,6 +86,9 @@ def test_the_algorithms_are_those_of_today(parts: Parts) -> None:
     assert parts.key.splitlines()[1] not in data
 
 
-def test_what_is_no_key_is_refused(parts: Parts) -> None:
+def test_what_is_no_key_of_a_certificate_is_refused(parts: Parts) -> None:
+    edwards = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(ConfigError, match="neither RSA nor ECDSA"):
+        pkcs12_of("a", key_pem=edwards, leaf_pem=parts.leaf, chain_pem=b"", password=None)
     with pytest.raises(ConfigError, match="cannot be read"):
         pkcs12_of("a", key_pem=b"-----BEGIN X-----", leaf_pem=parts.leaf, chain_pem=b"", password=None)
