@@ -95,9 +95,7 @@ def staging_of(own: Mapping[str, object]) -> Staging | None:
     )
 
 
-def check_can_stage(
-    own: Mapping[str, object], identifiers: Collection[Identifier], *, two_keys: bool = False, given: bool = True
-) -> None:
+def check_can_stage(own: Mapping[str, object], identifiers: Collection[Identifier], *, given: bool = True) -> None:
     """To be asked before an order. ``given``: the option is new, so that there must be names to look at, too.
 
     Raises: ConfigError saying why it cannot work.
@@ -105,8 +103,8 @@ def check_can_stage(
     if own.get(KEY) is not True:
         return
     off = "Add --no-stage-next-key to use that."
-    if two_keys or own.get(_TWO) is not None:
-        raise ConfigError("--stage-next-key cannot be used for a certificate with two keys.", hint=off)
+    if own.get(_TWO) is not None:
+        raise ConfigError("--stage-next-key is for one key, and the certificate has two.", hint=off)
     for key, what in _ELSEWHERE.items():
         if own.get(key) is not None:
             raise ConfigError(f"--stage-next-key cannot be used with {what}.", hint=off)
@@ -150,6 +148,10 @@ def chosen_key(services: Services, target: Target, request: CertificateRequest) 
             return current
         if request.key.compromised:
             verdict = Verdict(key=key, ready=True)
+            until = usable_from(key)
+            if until is None or services.clock.now() < until:
+                text = f"{target.name}: clients that use DANE may refuse the new certificate until they have the record"
+                services.observe(Notice(text=f"{text} {record_value(key.digest)}.", level="warning"))
         elif request.key.explicit and spec_of(key.key_pem) != request.key.spec:
             verdict = Verdict(key=key, why=f"the one that is staged is {spec_of(key.key_pem)}, and another is made")
         else:

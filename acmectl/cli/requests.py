@@ -139,7 +139,7 @@ def certificate_request(
         # certbot, should it renew this one, must not make a key that no TLSA record names.
         params["reuse_key"] = "True"
         new = app.settings.is_set("stage_next_key") and app.settings.verb != "renew"
-        check_can_stage(own, identifiers, two_keys="," in settings.required_text("key_type"), given=new)
+        check_can_stage(own, identifiers, given=new)
     servers = () if settings.flag("staging") else settings.items("servers")
     if not servers:
         own = {key: value for key, value in own.items() if key not in ("servers", "server_pauses")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.config.key_types import SECOND
 from acmectl.config.rows_general import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
 from acmectl.config.settings import Source
 from acmectl.config.webroots import read_map
@@ -127,8 +128,17 @@ CONFLICTS = (
         message="--csr and --allow-subset-of-names cannot be used together: a request's names are fixed.",
     ),
     Conflict(
+        applies=lambda settings: bool(settings.text("csr")) and settings.is_set(SECOND) and bool(settings.text(SECOND)),
+        message="--csr and two types of key cannot be used together: a request has one key.",
+        hint="Give --key-type one type, or leave it out.",
+    ),
+    Conflict(
         applies=lambda settings: bool(settings.text("csr")) and bool(settings.text("common_name")),
         message="--csr and --common-name cannot be used together: a request's subject is fixed.",
+    ),
+    Conflict(
+        applies=lambda settings: bool(settings.text("csr")) and settings.flag("stage_next_key"),
+        message="--csr and --stage-next-key cannot be used together: a request's key is made elsewhere.",
     ),
     Conflict(
         applies=lambda settings: settings.flag("json") and bool(settings.printed),
@@ -214,12 +224,6 @@ CONFLICTS = (
         message="revoke needs either --cert-name or --cert-path.",
     ),
     Conflict(
-        applies=lambda settings: bool(settings.text("challenge_dir")) and settings.is_set("webroot_path"),
-        message="--challenge-dir and --webroot-path cannot be used together.",
-    ),
-    Conflict(
-        applies=_comment_with_parentheses,
-    Conflict(
         applies=_verb_other_than("reissue", "revoke"),
         message="--reissue can only be used with revoke.",
     ),
@@ -231,6 +235,12 @@ CONFLICTS = (
         ),
         message="--reissue keeps the certificate's files; --delete-after-revoke cannot be used with it.",
     ),
+    Conflict(
+        applies=lambda settings: bool(settings.text("challenge_dir")) and settings.is_set("webroot_path"),
+        message="--challenge-dir and --webroot-path cannot be used together.",
+    ),
+    Conflict(
+        applies=_comment_with_parentheses,
         message="--user-agent-comment cannot contain parentheses.",
         error=UsageError,
     ),

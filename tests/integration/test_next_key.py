@@ -16,7 +16,7 @@ from acmectl.storage.renewal_conf import JsonValue
 from tests.integration.cli import Acmectl
 from tests.integration.crash.relay import Killer, Relay
 from tests.integration.fleet import DAY, plant
-from tests.integration.servers.dns_lab import PRIMARY, SECONDARY, DnsLab, secret
+from tests.integration.servers.dns_lab import PRIMARY, PRIMARY6, SECONDARY, DnsLab, secret
 from tests.integration.servers.pebble import Pebble, PebbleConfig
 from tests.integration.servers.process import ServerProcess, accepts, free_port
 from tests.integration.servers.requirements import require
@@ -198,8 +198,10 @@ def test_every_name_server_has_to_show_the_record(program: Acmectl, lab: DnsLab)
     publish(lab, lines_of(program, name))
     (first,) = program.run("renew", "--json", server=False).ok().json["lineages"]
     assert first["tlsa"]["seen"] is None
-    done = program.run("tlsa", "--check").failed()
-    assert {line.split("(")[1].split(")")[0] for line in done.errors} == {SECONDARY}
+    (checked,) = program.run("tlsa", "--check", "--json").failed().json["certificates"]
+    for record in checked["records"]:
+        said = {one["server"].split("(")[1].rstrip(")"): one["problem"] for one in record["checked"]}
+        assert said == {PRIMARY: None, PRIMARY6: None, SECONDARY: "it is not there"}
     lab.push("slow.test")
     (second,) = program.run("renew", "--json", server=False).ok().json["lineages"]
     assert second["tlsa"]["seen"] is not None
@@ -253,6 +255,23 @@ def test_reconfigure_stages_a_key_of_the_kind_that_is_asked_for(acmectl: Acmectl
     assert acmectl.version("a.example") == 1
 
 
+def test_a_key_that_is_replaced_at_once_makes_way_for_the_staged_one(acmectl: Acmectl) -> None:
+    acmectl.certonly("a.example", options=("--standalone", "--stage-next-key"))
+    following = digest_of(staged(acmectl, "a.example"))
+    reissue = ("revoke", "-n", "--reissue", "--cert-name", "a.example", "--reason", "keycompromise")
+    done = acmectl.run(*reissue).ok()
+    assert digest_of(acmectl.live("a.example", "privkey")) == following
+    assert f"until they have the record 3 1 1 {following}" in done.err
+    another = digest_of(staged(acmectl, "a.example"))
+    assert another != following
+
+    # Where none is staged it is a new one.
+    staged(acmectl, "a.example").unlink()
+    acmectl.run(*reissue).ok()
+    assert digest_of(acmectl.live("a.example", "privkey")) not in (following, another)
+    assert staged(acmectl, "a.example").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -260,6 +279,9 @@ def test_reconfigure_stages_a_key_of_the_kind_that_is_asked_for(acmectl: Acmectl
         (("--ip-address", "127.0.0.1"), "only wildcards or addresses"),
         (("-d", "a.example", "--tlsa-port", "https"), "'https' is no port"),
         (("-d", "*.a.example", "--tlsa-name", "*.b.example"), "no host for --tlsa-name"),
+        (("-d", "a.example", "--key-type", "rsa,ecdsa"), "is for one key"),
+        (("-d", "a.example", "--key", "pkcs11:object=x"), "the key lies in a token"),
+        (("--csr", __file__), "--csr and --stage-next-key"),
     ],
 )
 def test_what_cannot_be_staged_is_refused_before_the_order(
