@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import ConfigError
 from acmectl.events import Notice
-from acmectl.pki.token_file import is_token_key, uri_in
+from acmectl.pki.token_file import is_external_key, is_token_key, uri_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,6 +103,9 @@ def signed_in_token(
             "The token's signature does not fit the public key beside it in the token.",
             hint="Store the public key that belongs to the private key, with the same ID.",
         ) from error
+    if target.existing is not None and not request.dry_run and not is_external_key(target.existing.read("privkey")):
+        text = "Servers that load the live privkey.pem will find no key in it; docs/pkcs11.md says what they can load."
+        services.observe(Notice(text=text, level="warning"))
     return key_pem, csr_der
 
 

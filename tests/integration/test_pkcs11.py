@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 
@@ -68,7 +69,8 @@ def offline(acmectl):
     folder = acmectl.folder / "without"
     folder.mkdir(exist_ok=True)
     (folder / "pkcs11.py").write_text("raise ImportError('it is not here')\n")
-    return {"PYTHONPATH": str(folder), "SOFTHSM2_CONF": "/nowhere"}
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "SOFTHSM2_CONF": "/nowhere"}
 
 
 def test_the_key_stays_in_the_token_from_the_first_certificate_to_the_revocation(program, hsm, pebble):
@@ -112,7 +114,8 @@ def test_the_key_stays_in_the_token_from_the_first_certificate_to_the_revocation
 
 def test_another_key_is_used_at_once_and_a_file_takes_its_place_when_that_is_asked_for(program, hsm):
     program.certonly(NAME)
-    obtain(program, hsm.uri("token=web;id=%02")).ok()
+    changed = obtain(program, hsm.uri("token=web;id=%02")).ok()
+    assert "Servers that load the live privkey.pem will find no key in it" in changed.err
     assert program.version(NAME) == 2
     assert has(program, hsm, "rsa")
     assert program.params(NAME)["key_type"] == "rsa"
@@ -133,16 +136,33 @@ def test_another_key_is_used_at_once_and_a_file_takes_its_place_when_that_is_ask
     assert "reuse_key" not in program.params(NAME)
 
 
-def test_a_stored_csr_and_a_token_do_not_mix(program, hsm):
+def test_a_stored_csr_takes_the_place_of_a_token_and_not_the_other_way_round(program, hsm):
     require("openssl")
     make_csr(program.cwd, NAME, key=EC)
-    program.run("certonly", "-n", "--agree-tos", "--standalone", "--csr", "domain.csr", "--cert-name", NAME).ok()
-    refused = program.run(
-        "renew", "-n", "--cert-name", NAME, "--force-renewal", "--key", hsm.uri("token=web;object=ec")
-    ).failed()
+    uri = hsm.uri("token=web;object=ec")
+    obtain(program, uri).ok()
+    stored = ("certonly", "-n", "--standalone", "--csr", "domain.csr", "--cert-name", NAME)
+    assert "has a private key of its own" in program.run(*stored).failed().errors[0]
+    program.run(*stored, "--key-path", "domain.key").ok()
+    assert "key" not in program.renewal(NAME)["acmectl"]
+    program.run("renew", "-n", "--force-renewal", env=offline(program)).ok()
+    assert program.version(NAME) == 3
+    refused = program.run("renew", "-n", "--cert-name", NAME, "--force-renewal", "--key", uri).failed()
     assert f"{NAME} is made from a stored CSR, so --key cannot be used." in refused.err
-    together = program.run("certonly", "-n", "--csr", "domain.csr", "--key", hsm.uri("object=ec"))
-    assert "--csr and --key cannot be used together" in together.failed().errors[0]
+
+
+def test_an_order_in_flight_is_finished_without_asking_the_token_again(program, hsm):
+    uri = hsm.uri("token=web;object=ec")
+    fifo = program.folder / "fifo"
+    os.mkfifo(fifo)
+    base = ("certonly", "-n", "--agree-tos", "-d", NAME, "--key", uri)
+    run = program.start(*base, "--manual", "--manual-auth-hook", f"echo here > {fifo}; sleep 1000")
+    run.told(fifo)
+    run.send(signal.SIGKILL)
+    run.wait()
+    done = program.run(*base, "--standalone", env=offline(program)).ok()
+    assert "Going on with the order" in done.out
+    assert has(program, hsm, "ec")
 
 
 def errors(acmectl, uri, **kwargs):

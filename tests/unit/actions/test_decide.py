@@ -15,6 +15,7 @@ def names(text: str) -> tuple[Identifier, ...]:
 FRESH = Known(name="a.example", identifiers=names("a.example b.example"), due=False)
 DUE = Known(name="a.example", identifiers=names("a.example b.example"), due=True)
 COPY = Known(name="a.example-0001", identifiers=names("b.example a.example"), due=False)
+IN_TOKEN = Known(name="t", identifiers=names("a.example b.example"), due=False, key="pkcs11:id=1")
 SMALL = Known(name="s.example", identifiers=names("a.example"), due=False)
 
 
@@ -53,6 +54,16 @@ TABLE = [
         ("renew", "a.example", "a.example b.example"),
     ),
     (wanted("a.example b.example", dry_run=True), [FRESH], ("renew", "a.example", "a.example b.example")),
+    # another key was named, or a file in its place
+    (wanted("a.example b.example", key="pkcs11:id=1"), [FRESH], ("renew", "a.example", "a.example b.example")),
+    (wanted("a.example b.example", key=""), [FRESH], ("ask", Doubt.KEEP_OR_RENEW, "a.example", "a.example b.example")),
+    (
+        wanted("a.example b.example", key="", keep_until_expiring=True),
+        [IN_TOKEN],
+        ("renew", "t", "a.example b.example"),
+    ),
+    (wanted("a.example b.example", key="pkcs11:id=1", keep_until_expiring=True), [IN_TOKEN], ("keep", "t")),
+    (wanted("a.example b.example", keep_until_expiring=True), [IN_TOKEN], ("keep", "t")),
     (wanted("a.example b.example", keep_until_expiring=True), [FRESH, COPY], ("keep", "a.example-0001")),
     # the request has more names: the largest subset wins, the first one on a tie
     (

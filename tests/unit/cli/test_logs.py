@@ -38,6 +38,7 @@ SECRETS = [
     f'"token": "{CANARY}"',
     f"{CANARY}.{'A' * 43}",
     f"AWS_SECRET_ACCESS_KEY={CANARY}",
+    f"--key=pkcs11:object=x?module-path=/x.so&pin-value={CANARY}",
 ]
 
 

@@ -9,8 +9,10 @@ from cryptography.x509.oid import NameOID
 from acmectl.errors import ConfigError
 from acmectl.identifiers import parse_any
 from acmectl.pki.certificate import read_certificate
+from acmectl.pki.chain import verify_lineage
 from acmectl.pki.keys import KeySpec, generate_key, public_bytes_of
 from acmectl.pki.summary import looks_whole, summary
+from acmectl.pki.token_file import key_file
 from tests.unit.pki.authority import NOW, root
 
 ROOT = root("Root")
@@ -85,6 +87,9 @@ def test_a_whole_lineage_looks_whole(key):
     assert looks_whole(leaf, ROOT.pem, leaf + ROOT.pem, key)
     assert looks_whole(leaf, b"", leaf, key)
     assert looks_whole(leaf, ROOT.pem, leaf + ROOT.pem, key, leaf=summary(leaf))
+    in_token = key_file("pkcs11:object=a", summary(leaf).spki)
+    assert looks_whole(leaf, ROOT.pem, leaf + ROOT.pem, in_token)
+    assert verify_lineage(leaf, ROOT.pem, leaf + ROOT.pem, in_token) is None
 
 
 def test_a_lineage_with_something_foreign_does_not_look_whole():
@@ -95,6 +100,9 @@ def test_a_lineage_with_something_foreign_does_not_look_whole():
     assert not looks_whole(LEAF, ROOT.pem, LEAF + ROOT.pem, other_key)
     assert not looks_whole(LEAF, ROOT.pem, LEAF + ROOT.pem, b"")
     assert not looks_whole(LEAF, ROOT.pem, LEAF + ROOT.pem, RSA)
+    in_token = key_file("pkcs11:object=a", public_bytes_of(RSA))
+    assert not looks_whole(LEAF, ROOT.pem, LEAF + ROOT.pem, in_token)
+    assert verify_lineage(LEAF, ROOT.pem, LEAF + ROOT.pem, in_token) == "privkey.pem does not belong to cert.pem"
     assert not looks_whole(LEAF, other_root.pem, LEAF + other_root.pem, KEY)
     assert not looks_whole(LEAF, namesake.pem, LEAF + namesake.pem, KEY)
     assert not looks_whole(b"x", ROOT.pem, b"x" + ROOT.pem, KEY)
