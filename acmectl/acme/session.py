@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NOT_FOUND = 404
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _BACKOFF = (1.0, 2.0, 4.0)
 _LONGEST_OWN_PAUSE = 5.0
@@ -51,6 +52,11 @@ class Session:
     def __init__(self, transport: Transport, directory_url: str, *, clock: Clock, policy: RetryPolicy) -> None:
         """Raises: ConfigError when ``directory_url`` is not an https URL (RFC 8555 section 6.1)."""
         if not is_https_url(directory_url):
+            if directory_url.startswith("https://"):
+                raise ConfigError(
+                    f"The server {redacted(directory_url)} is not a URL that can be used.",
+                    hint="It needs a host, takes a port from 1 to 65535, and holds no user name, password or space.",
+                )
             raise ConfigError(
                 f"The server {redacted(directory_url)} is not an https URL.",
                 hint="ACME is spoken over https only; --no-verify-ssl skips certificate checks, not encryption.",
@@ -69,10 +75,18 @@ class Session:
         if self._directory is None:
             with self._directory_lock:
                 if self._directory is None:
-                    answer = self.get(self._directory_url)
-                    source = JsonObject.from_body(answer.body, "the directory")
-                    self._directory = Directory.from_json(source, self._directory_url)
+                    self._directory = self._read_directory()
         return self._directory
+
+    def _read_directory(self) -> Directory:
+        try:
+            answer = self.get(self._directory_url)
+            source = JsonObject.from_body(answer.body, "the directory")
+            return Directory.from_json(source, self._directory_url)
+        except (ProtocolViolation, ServerProblem) as error:
+            if isinstance(error, ProtocolViolation) or error.status == _NOT_FOUND:
+                error.hint = error.hint or "Is the server's URL the URL of an ACME directory?"
+            raise
 
     def key_changed(self) -> None:
         """Take note that the account key was changed just now."""

@@ -185,7 +185,15 @@ def _new_account(services: Services, request: AccountRequest, key: AccountKey | 
     agree(services, request, meta)
     email = _email(services, request)
     client = services.network.client(request.server, key or AccountKey.generate(request.key_kind))
-    account = client.new_account([f"mailto:{address}" for address in email], agree_tos=True, eab=eab)
+    try:
+        account = client.new_account([f"mailto:{address}" for address in email], agree_tos=True, eab=eab)
+    except ServerProblem as error:
+        if eab is not None:
+            error.hint = error.hint or (
+                "If it is about the external account binding: see that --eab-kid, --eab-hmac-key and --eab-hmac-alg "
+                "are what the CA gave. Some can be used once, or for some days."
+            )
+        raise
     return client, account
 
 

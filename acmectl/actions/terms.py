@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.actions.accounts import agree, client_of, existing_account
+from acmectl.errors import ServerProblem
 
 if TYPE_CHECKING:
     from acmectl.acme.resources import Account
@@ -32,4 +33,12 @@ def agree_again(services: Services, request: AccountRequest) -> Agreed:
     client = client_of(services, stored)
     meta = client.directory().meta
     agree(services, request, meta)
-    return Agreed(stored=stored, account=client.agree_to_terms(), terms=meta.terms_of_service)
+    try:
+        account = client.agree_to_terms()
+    except ServerProblem as error:
+        error.hint = error.hint or (
+            "Some CAs take no agreement from an account that they have. It is needed only where one has refused a "
+            "request for its terms; then the page that it named is the place."
+        )
+        raise
+    return Agreed(stored=stored, account=account, terms=meta.terms_of_service)

@@ -77,7 +77,10 @@ class Redaction:
 
     def add_url(self, url: str) -> None:
         """Never let the parts of a directory URL through that can be a credential: some CAs put one into the path."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return  # no URL: whoever wants to use it says so
         for part in (*parts.path.split("/"), *re.split("[&=]", parts.query), parts.password or ""):
             if _SECRET_SEGMENT.fullmatch(part):
                 self.add(part)

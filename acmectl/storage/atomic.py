@@ -146,17 +146,18 @@ def make_dir(path: PathLike, mode: int, *, exact: bool = False) -> bool:
     ``mode`` is subject to the umask unless ``exact``. Parents get 0755 less the umask. New entries are made durable.
     """
     try:
-        os.mkdir(path, mode)
+        try:
+            os.mkdir(path, mode)
+        except FileNotFoundError:
+            parent = os.path.dirname(path)
+            if not parent or parent == os.fspath(path):
+                raise
+            make_dir(parent, 0o755)
+            os.mkdir(path, mode)  # no third time: there are places where nothing can be made, such as /proc
     except FileExistsError:
         if not os.path.isdir(path):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path)) from None
         return False
-    except FileNotFoundError:
-        parent = os.path.dirname(path)
-        if not parent or parent == os.fspath(path):
-            raise
-        make_dir(parent, 0o755)
-        return make_dir(path, mode, exact=exact)
     if exact:
         os.chmod(path, mode)
     fsync_dir(os.path.dirname(path))

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from tests.integration.cli import Acmectl
+from tests.integration.servers.hostile import HostileServer, answer, dribble
 from tests.integration.servers.lets_encrypt import lets_encrypt
 from tests.integration.servers.pebble import GOOGLE, Pebble, PebbleConfig, Profile
 
@@ -119,4 +120,53 @@ def test_a_name_that_cannot_be_used_is_one_line(tmp_path, server, code, words):
             done = acmectl.run(*argv).failed(code)
             assert len(done.errors) == 1
             assert words in done.errors[0]
+        assert not acmectl.config.exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[::1",
+        "https://127.0.0.1:99999/dir",
+        "https://me:s3cret@127.0.0.1/dir",
+        "https://",
+        "ftp://ca.example/dir",
+    ],
+)
+def test_a_url_that_cannot_be_used_is_one_line(tmp_path, url):
+    with Acmectl(None, tmp_path) as acmectl:
+        for argv in (("certonly", "-n", "--standalone", "-d", "a.example", "--server", url), ("ca", url)):
+            done = acmectl.run(*argv).failed()
+            assert len(done.errors) == 1
+            assert ("is not an https URL" in done.err) is url.startswith("ftp:")
+            assert "s3cret" not in done.err
+
+
+def redirect(target):
+    return answer(status=302, headers={"Location": target})
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (answer(b"<html>Welcome</html>"), "URL of an ACME directory"),
+        (answer({"hello": "world"}), "URL of an ACME directory"),
+        (answer([]), "URL of an ACME directory"),
+        (answer(b""), "URL of an ACME directory"),
+        (answer(status=404), "URL of an ACME directory"),
+        (answer(status=403), "HTTP 403"),
+        (redirect("https://elsewhere.example/dir"), "redirects the request elsewhere"),
+        (redirect("http://127.0.0.1/dir"), "redirects the request elsewhere"),
+        (redirect("/dir"), "redirects in circles"),
+        (dribble(b"HTTP/1.1 200 X\r\n\r\n", b"x" * 200_000, 0.001), "more than 1048576 octets"),
+        (answer(status=503, headers={"Retry-After": "7200"}), "overloaded"),
+    ],
+    ids=["page", "json", "list", "nothing", "not found", "forbidden", "away", "http", "loop", "oversize", "overload"],
+)
+def test_a_server_that_is_no_ca_is_one_line(tmp_path, action, words):
+    with HostileServer({"/dir": action}) as server, Acmectl(None, tmp_path) as acmectl:
+        trust = ("--ca-bundle", str(server.ca_bundle))
+        done = acmectl.run("ca", f"{server.url}/dir", *trust).failed()
+        assert len(done.errors) == 1
+        assert words in done.err
         assert not acmectl.config.exists()

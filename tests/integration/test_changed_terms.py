@@ -99,6 +99,13 @@ def test_a_person_is_shown_the_terms_and_may_decline(changed, acmectl):
         assert changed.agreed is agreed
 
 
+def test_a_ca_that_wants_no_agreement_is_quoted_and_explained(acmectl):
+    acmectl.run("register", "-n", "--agree-tos").ok()
+    done = acmectl.run("account", "agree", "-n", "--agree-tos").failed()
+    assert len(done.errors) == 1
+    assert "only where one has refused a request for its terms" in done.err
+
+
 def test_without_an_account_there_is_nothing_to_agree_with(pebble, acmectl):
     done = acmectl.run("account", "agree", "-n", "--agree-tos").failed()
     assert "no account" in done.errors[0]

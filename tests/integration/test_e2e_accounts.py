@@ -168,6 +168,7 @@ def test_a_ca_that_requires_a_binding_is_not_asked_without_one(binding_pebble, b
 def test_a_bad_binding_is_one_clear_line(bound, options):
     done = register(bound, *options).failed()
     assert len(done.errors) == 1, done.err
+    assert "--eab-" in done.err
     assert SECRET not in done.out + done.err
     assert bound.account_dirs() == []
 

@@ -105,6 +105,11 @@ def test_missing_parents_are_made(tmp_path: Path) -> None:
     assert not make_dir(tmp_path / "a" / "b" / "c", 0o700)
 
 
+def test_a_place_where_nothing_can_be_made_is_an_error() -> None:
+    with pytest.raises(OSError, match="/proc"):
+        make_dir("/proc/no-such-folder/a/b", 0o700)
+
+
 def test_an_exact_directory_does_not_obey_the_umask(tmp_path: Path) -> None:
     os.umask(0o077)
     make_dir(tmp_path / "work", 0o755, exact=True)
