@@ -12,6 +12,7 @@ from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.listing import REVOKED
 from acmectl.actions.obtain import deploy
+from acmectl.actions.second_key import described
 from acmectl.actions.target import Target
 from acmectl.actions.version import NewVersion
 from acmectl.errors import ConfigError, LineageDamaged
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from acmectl.actions.renewing import CompleteRenewal
+    from acmectl.actions.second_key import SecondCertificate
     from acmectl.actions.services import Services
     from acmectl.errors import HookFailed
     from acmectl.identifiers import Identifier
@@ -59,6 +61,7 @@ class RolledBack:
     identifiers: tuple[Identifier, ...]
     live_dir: Path
     hook_failures: tuple[HookFailed, ...] = ()
+    second: SecondCertificate | None = None
 
 
 def rollback(services: Services, request: RollbackRequest, complete: CompleteRenewal) -> RolledBack:
@@ -142,8 +145,9 @@ def _checked(services: Services, request: RollbackRequest, number: int) -> Rolle
         what, hint = f"Version {number} of the certificate {name}", "Choose another one with --to-version."
         refuse_compromised(services, summary(one.cert).spki, what, hint=hint)
     certificate = summary(files.cert)
-    if certificate.not_after <= services.clock.now():
-        text = f"Version {number} of the certificate {name} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC"
+    not_after = min(summary(one.cert).not_after for one in parts)
+    if not_after <= services.clock.now():
+        text = f"Version {number} of the certificate {name} expired on {not_after:%Y-%m-%d %H:%M} UTC"
         if not request.allow_expired:
             raise ConfigError(f"{text}.", hint="To make it live all the same add --allow-expired.")
         services.observe(Notice(text=f"{text}; it goes live all the same.", level="warning"))
@@ -154,7 +158,8 @@ def _checked(services: Services, request: RollbackRequest, number: int) -> Rolle
         changed=True,
         pinned=True,
         serial=certificate.serial,
-        not_after=certificate.not_after,
+        not_after=not_after,
+        second=described(files.second, files.second_type),
         identifiers=certificate.identifiers,
         live_dir=services.layout.live(name),
     )
@@ -164,6 +169,12 @@ def _tell_other_names(services: Services, present: Lineage | None, found: Rolled
     if present is None:
         return
     names = summary(present.read("cert")).identifiers
+    if present.second is not None and found.second is None:
+        text = (
+            f"Version {found.version} of the certificate {found.name} has one key only: the files with "
+            f"-{present.second.key_type} in their names are no longer in {present.live_dir}."
+        )
+        services.observe(Notice(text=text, level="warning"))
     missing = " ".join(str(name) for name in names if name not in found.identifiers)
     if missing:
         text = f"Version {found.version} of the certificate {found.name} is not valid for {missing}."

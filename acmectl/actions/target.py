@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.acme.ari import ari_certificate_id
+from acmectl.errors import ConfigError, LineageDamaged
 from acmectl.pki.summary import summary
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Target:
     def present(self, kind: str) -> bytes | None:
         """The live file (PEM) of what the new certificate takes the place of; None where there is nothing such.
 
+        A second certificate of which something is missing counts as none: a new version makes it whole.
         Raises: LineageDamaged.
         """
         if self.existing is None:
@@ -43,7 +45,10 @@ class Target:
         second = self.existing.second
         if second is None or second.key_type != self.second_type:
             return None
-        return self.existing.read(f"{kind}-{self.second_type}")
+        try:
+            return self.existing.read(f"{kind}-{self.second_type}")
+        except LineageDamaged:
+            return None
 
     @property
     def has_new_names(self) -> bool:
@@ -58,6 +63,11 @@ class Target:
         cert_pem = self.present("cert")
         if cert_pem is None:
             return None
-        present = summary(cert_pem)
+        try:
+            present = summary(cert_pem)
+        except ConfigError:
+            if not self.is_second:
+                raise
+            return None
         shared = set(present.identifiers) & set(self.identifiers)
         return ari_certificate_id(present.aki, present.serial) if present.aki and shared else None

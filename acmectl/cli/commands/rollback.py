@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from acmectl.actions.rollback import RollbackRequest, rollback
 from acmectl.cli.checks import checked_name
 from acmectl.cli.requests import certificate_request
+from acmectl.cli.second_key import second_as_json
 from acmectl.cli.wiring import build_services
 from acmectl.errors import ConfigError, ExitCode
 
@@ -60,6 +61,7 @@ def as_json(done: RolledBack) -> dict[str, object]:
         "pinned": done.pinned,
         "serial": f"{done.serial:x}",
         "not_after": done.not_after.isoformat(),
+        "second": second_as_json(done.second, done.live_dir),
         "identifiers": [{"type": str(i.type), "value": i.value} for i in done.identifiers],
         "live_dir": str(done.live_dir),
         "hook_failures": [failure.message for failure in done.hook_failures],
