@@ -116,7 +116,9 @@ CONFLICTS = (
         hint="Make one there with the token's tool and name it with --key.",
     ),
     Conflict(
-        applies=lambda settings: bool(settings.text("key")) and settings.is_set("reuse_key") and not settings.flag("reuse_key"),
+        applies=lambda settings: (
+            bool(settings.text("key")) and settings.is_set("reuse_key") and not settings.flag("reuse_key")
+        ),
         message="--key and --no-reuse-key cannot be used together: the key stays until --key names another one.",
     ),
     Conflict(
