@@ -15,6 +15,7 @@ from acmectl.events import Notice
 from acmectl.identifiers import parse_any
 from acmectl.pki.tlsa import binds_a_key, fingerprint, owner_name, parse_record, record_value, would_match
 from acmectl.storage import next_keys
+from acmectl.workers import first_error, run_each
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from acmectl.storage.lineage import Lineage
     from acmectl.storage.next_keys import NextKey
 
-KEY = "stage_next_key"
+KEY = next_keys.STAGES
 PORTS = "tlsa_port"
 HOSTS = "tlsa_name"
 """Keys of the section ``[acmectl]``, as the options' rows have them."""
@@ -284,14 +285,9 @@ def look_after(services: Services, snapshots: Sequence[Snapshot]) -> None:
     term. What goes wrong is told. Raises: Interrupted.
     """
     staging = [one.name for one in snapshots if one.own.get(KEY) is True]
-    if staging:
-        from acmectl.workers import first_error, run_each
-
-        first_error(
-            run_each(
-                lambda name: _look_after(services, name), staging, workers=_WORKERS, interrupts=services.interrupts
-            )
-        )
+    first_error(
+        run_each(lambda name: _look_after(services, name), staging, workers=_WORKERS, interrupts=services.interrupts)
+    )
 
 
 def _look_after(services: Services, name: str) -> None:

@@ -11,8 +11,6 @@ from acmectl.actions.due import Due, parse_before_expiry, renewal_due, revoked_d
 from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
-from acmectl.actions.next_key import KEY as STAGES
-from acmectl.actions.next_key import look_after
 from acmectl.actions.outcomes import Ending, LineageResult, Renewals
 from acmectl.actions.outputs import missing as missing_outputs
 from acmectl.actions.revocations import ask_revocations, known_revocations
@@ -22,6 +20,7 @@ from acmectl.actions.settle import settle_all
 from acmectl.actions.suggestions import ask
 from acmectl.errors import AcmectlError, LineageNotFound
 from acmectl.storage.lineage import BrokenLineage
+from acmectl.storage.next_keys import STAGES
 from acmectl.storage.remains import sweep
 from acmectl.workers import first_error, run_each
 
@@ -129,7 +128,12 @@ def _results(
         )
         results |= {result.name: result for result in first_error(done)}
     if not request.dry_run:
-        look_after(services, [snapshot for snapshot, _due in debts])
+        staging = [snapshot for snapshot, _due in debts if snapshot.own.get(STAGES) is True]
+        if staging:
+            # Few lineages stage a key, and a run in which nothing happens does not load what that needs.
+            from acmectl.actions.next_key import look_after
+
+            look_after(services, staging)
         for snapshot, _due in debts:
             results[snapshot.name] = _deploys(request, renewer, snapshot, results[snapshot.name])
     for one in found:

@@ -143,6 +143,12 @@ CONFLICTS = (
         message="--csr and --stage-next-key cannot be used together: a request's key is made elsewhere.",
     ),
     Conflict(
+        applies=lambda settings: (
+            settings.flag("stage_next_key") and settings.is_set("reuse_key") and not settings.flag("reuse_key")
+        ),
+        message="--stage-next-key and --no-reuse-key cannot be used together: keys are kept for DANE.",
+    ),
+    Conflict(
         applies=lambda settings: settings.flag("json") and bool(settings.printed),
         message="--json and a certificate on standard output cannot be used together.",
         hint="Leave --json out, or name files instead of -.",

@@ -18,6 +18,9 @@ from acmectl.storage.atomic import Permissions, fsync_dir, read_file, storage_er
 if TYPE_CHECKING:
     from pathlib import Path
 
+STAGES = "stage_next_key"
+"""Key of ``[acmectl]`` in a renewal file: true for a lineage that stages its next key."""
+
 _KEY = "next-key.pem"
 _NOTE = "next-key.json"
 FILES = (_KEY, _NOTE)

@@ -282,6 +282,7 @@ def test_a_key_that_is_replaced_at_once_makes_way_for_the_staged_one(acmectl: Ac
         (("-d", "a.example", "--key-type", "rsa,ecdsa"), "is for one key"),
         (("-d", "a.example", "--key", "pkcs11:object=x"), "the key lies in a token"),
         (("--csr", __file__), "--csr and --stage-next-key"),
+        (("-d", "a.example", "--no-reuse-key"), "--no-reuse-key"),
     ],
 )
 def test_what_cannot_be_staged_is_refused_before_the_order(
