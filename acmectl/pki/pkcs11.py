@@ -71,7 +71,7 @@ def open_key(uri: TokenUri, pin: str | None) -> Iterator[TokenKey]:
         session = None
         try:
             token = _token(uri, module)
-            session = _logged_in(token, module, pin)
+            session = log_in(token, module, pin)
             yield _key(session, token, uri, module, pin)
         except pkcs11.PKCS11Error as error:
             raise ConfigError(f"The PKCS#11 module {module} reports {_named(error)}.") from error
@@ -134,7 +134,8 @@ def _fits(token: Any, uri: TokenUri) -> bool:
     return all(wanted is None or wanted == present for wanted, present in pairs)
 
 
-def _logged_in(token: Any, module: str, pin: str | None) -> Any:
+def log_in(token: Any, module: str, pin: str | None) -> Any:
+    """A session at ``token``; ``pin`` None is for tokens that need none. Raises: ConfigError, PKCS11Error."""
     import pkcs11
 
     flags, label = token.flags, _shown(token.label)

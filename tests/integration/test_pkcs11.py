@@ -9,6 +9,7 @@ import stat
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from tests.integration.cli import Acmectl, picture
@@ -27,10 +28,11 @@ NAME = "hsm.example"
 
 @pytest.fixture(scope="module")
 def hsm(tmp_path_factory):
-    """The token ``web`` with the keys ec, rsa and one that is there twice; the token ``spare`` without any."""
-    token = SoftHsm(tmp_path_factory.mktemp("hsm"), "web", "spare")
+    """The token ``web`` with keys of each kind, one of them twice; ``spare`` without any; two tokens ``pair``."""
+    token = SoftHsm(tmp_path_factory.mktemp("hsm"), "web", "spare", "pair", "pair")
     token.make_key("ec")
     token.make_key("rsa", "rsa:2048", id="02")
+    token.make_key("weak", "rsa:1024", id="06")
     token.make_key("twin", "EC:secp384r1", id="03")
     token.make_key("twin", "EC:secp384r1", id="04")
     return token
@@ -179,6 +181,8 @@ def test_whatever_is_wrong_is_one_line_before_an_order(program, hsm, pebble, tmp
         "has no token with the label lost": hsm.uri("token=lost;object=ec"),
         "The token spare has no private key with the label ec.": hsm.uri("token=spare;object=ec"),
         "The token web has 2 private keys with the label twin; their IDs are 03, 04.": hsm.uri("token=web;object=twin"),
+        "2 tokens fit the PKCS#11 URI; their serial numbers are": hsm.uri("token=pair;object=ec"),
+        "An RSA key of 1024 bits is too small": hsm.uri("token=web;object=weak"),
         "needs a PIN, and the PKCS#11 URI does not say where": hsm.uri("token=web;object=ec", pin=None),
         "/nowhere/pin cannot be read": hsm.uri("token=web;object=ec", pin="file:/nowhere/pin"),
         "is empty": hsm.uri("token=web;object=ec", pin=f"file:{empty}"),
@@ -222,6 +226,41 @@ def test_a_wrong_pin_is_tried_once_in_a_run_for_all_certificates(program, hsm):
     program.run("renew", "-n", "--force-renewal", "-vvv", "--debug", env=env).ok()
     log = calls.read_text()
     assert log.count("C_OpenSession\n") == log.count("C_CloseSession\n") == 2
+
+
+def test_the_public_half_comes_from_the_token_too_as_a_key_or_a_certificate(program, hsm):
+    uri = hsm.uri("token=web;object=bare")
+    hsm.make_key("bare", "EC:secp384r1", id="05")
+    obtain(program, uri).ok()
+    renew = ("renew", "-n", "--force-renewal")
+    hsm.tool("web", "--delete-object", "--type", "pubkey", "--id", "05")
+    alone = program.run(*renew).failed()
+    assert "has no public key and no certificate beside the private key with the label bare" in alone.err
+    certificate = program.folder / "cert.der"
+    certificate.write_bytes(program.certificate(NAME).public_bytes(Encoding.DER))
+    hsm.tool("web", "--write-object", str(certificate), "--type", "cert", "--id", "05")
+    program.run(*renew).ok()
+    assert program.version(NAME) == 2
+    # Of another key: the signature tells.
+    foreign = program.folder / "foreign.der"
+    foreign.write_bytes(spki(generate_private_key(SECP384R1()).public_key()))
+    hsm.tool("web", "--write-object", str(foreign), "--type", "pubkey", "--id", "05")
+    wrong = program.run(*renew).failed()
+    assert "The token's signature does not fit the public key beside it in the token." in wrong.err
+    assert program.version(NAME) == 2
+
+
+def test_a_token_that_does_not_hash_is_given_the_hash(program, hsm):
+    configuration = program.folder / "softhsm2.conf"
+    text = (hsm.folder / "softhsm2.conf").read_text()
+    configuration.write_text(text + "slots.mechanisms = CKM_RSA_PKCS\n")
+    module, calls, env = hsm.spy()
+    env = {**env, "SOFTHSM2_CONF": str(configuration)}
+    uri = hsm.uri("token=web;object=rsa", module=module)
+    program.run("certonly", "-n", "--agree-tos", "--standalone", "-d", NAME, "--key", uri, env=env).ok()
+    assert has(program, hsm, "rsa")
+    assert "CKM_RSA_PKCS " in calls.read_text()
+    assert "CKM_SHA256_RSA_PKCS " not in calls.read_text().partition("C_SignInit")[2]
 
 
 def test_nginx_serves_it_with_the_token(program, hsm):
