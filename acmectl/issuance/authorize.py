@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from acmectl.interrupts import Interrupts
     from acmectl.issuance.request import Assign, BeforeRespond, CaTime, IssuancePolicy, NamedAuthenticator
 
+_MOST_ISSUERS = 10
 UNMOVED = 10.0  # seconds after which an order that does not move is looked at through its authorizations
 
 
@@ -137,6 +138,11 @@ class Authorizer:
     def _task(self, identifier: Identifier, challenge: Challenge) -> ChallengeTask:
         account_url = self.client.account_url or ""
         if challenge.type == ChallengeType.DNS_PERSIST_01:
+            if not 0 < len(challenge.issuers) <= _MOST_ISSUERS:
+                raise ProtocolViolation(
+                    f"The CA's challenge dns-persist-01 for {identifier} has {len(challenge.issuers)} issuers, "
+                    f"not 1 to {_MOST_ISSUERS}."
+                )
             # It has no token: the record is there already, or it is not.
             meta = self.client.directory().meta
             owner = Owner(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.integration.cli import Acmectl
+from tests.integration.servers.between import Answer, Between
 from tests.integration.servers.dns_lab import PRIMARY, DnsLab, secret
 from tests.integration.servers.pebble import Pebble
 
@@ -92,6 +95,28 @@ def test_a_record_for_one_name_is_not_enough_for_its_wildcard(acmectl: Acmectl, 
     issue(acmectl, NAME)
     failed = acmectl.run("certonly", "-n", "-a", "dns-persist", "-d", f"*.{NAME}").failed()
     assert "it has no policy=wildcard" in " ".join(failed.err.split())
+
+
+# Scripted: Pebble names one issuer.
+@pytest.mark.parametrize("issuers", [[], [f"ca{number}.example" for number in range(11)]], ids=["none", "eleven"])
+def test_a_challenge_of_no_issuers_or_too_many_is_refused(pebble: Pebble, tmp_path: Path, issuers: list[str]) -> None:
+    def with_these(_method: str, path: str, answer: Answer) -> Answer:
+        if not path.startswith("/authZ/") or answer.status != 200:
+            return answer
+        content = json.loads(answer.body)
+        for challenge in content["challenges"]:
+            if "issuer-domain-names" in challenge:
+                challenge["issuer-domain-names"] = issuers
+        return dataclasses.replace(answer, body=json.dumps(content).encode())
+
+    with Between(pebble) as between, Acmectl(pebble, tmp_path) as acmectl:
+        between.after = with_these
+        before = len(pebble.requests())
+        quickly = ("--no-dns-propagation-check", "--no-caa-check", "--server", between.directory_url)
+        done = acmectl.certonly(NAME, options=("-a", "dns-persist", *quickly), code=1)
+        assert len(done.errors) == 1
+        assert "issuers" in done.errors[0]
+        assert [line for line in pebble.requests()[before:] if "/chalZ/" in line] == []
 
 
 def test_dns_account_01_has_a_name_of_its_own_for_each_account(

@@ -54,6 +54,16 @@ def test_an_answer_for_another_address_is_refused_by_the_ca(pebble, acmectl):
     assert "port 443 is passed on to port" in done.out
 
 
+@pytest.mark.parametrize("by", [("--manual", "--manual-auth-hook", "true"), ("-a", "dns-persist")])
+def test_an_address_is_not_proved_by_dns(pebble, acmectl, by):
+    # RFC 8738 section 7.
+    options = (*by, "--preferred-challenges", "dns,dns-persist-01", "--ip-address", "127.0.0.1")
+    done = acmectl.certonly(options=options, code=1)
+    assert len(done.errors) == 1
+    assert "127.0.0.1: the CA offers http-01, tls-alpn-01; authenticator" in done.errors[0]
+    assert acmectl.lineages() == []
+
+
 @pytest.mark.parametrize("version", ["2.11.0", "5.8.0"])
 def test_certbot_renews_what_was_proved_by_a_challenge_that_it_does_not_know(tmp_path, version):
     with Pebble(PebbleConfig(nonce_reject=0)) as pebble, Acmectl(pebble, tmp_path) as acmectl:
