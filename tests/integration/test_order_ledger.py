@@ -12,6 +12,7 @@ import pytest
 from acmectl.config.rows_general import LETS_ENCRYPT, LETS_ENCRYPT_STAGING
 from tests.integration.cli import Acmectl, Outcome
 from tests.integration.fleet import plant
+from tests.integration.servers.between import Answer
 from tests.integration.servers.lets_encrypt import lets_encrypt
 from tests.integration.servers.pebble import Pebble
 
@@ -139,10 +140,10 @@ def test_after_five_failed_validations_a_name_is_left_alone_and_others_are_not(l
         assert le.orders() == asked
         le.obtain("works.example.org").ok()
         # What no CA has looked for in vain does not count: the hook fails before that.
-        hook = ("--manual", "--manual-auth-hook", "exit 1")
+        hook = ("--manual", "--manual-auth-hook", "false")
         flags = ("certonly", "-n", *hook, "-d", "works.example.org", "--duplicate", "--server", "letsencrypt")
         counted = len([line for line in le.lines() if line["kind"] == "failure"])
-        le.run(*flags).failed()
+        assert "--manual-auth-hook for works.example.org" in flat(str(le.run(*flags).failed()))
         assert len([line for line in le.lines() if line["kind"] == "failure"]) == counted
     finally:
         le.pebble.dns.clear_a("fails.example.org")
@@ -188,6 +189,28 @@ def test_the_next_ca_is_tried_and_the_first_rests(le: LetsEncrypt) -> None:
     assert list(pauses) == [LETS_ENCRYPT]
     assert datetime.fromisoformat(pauses[LETS_ENCRYPT]) > datetime.now(UTC) + STEP - timedelta(hours=2)
     assert len(le.lines()) == 5
+
+
+def test_an_order_that_is_gone_on_with_is_not_refused_and_counts_once(pebble: Pebble, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "config" / "archive" / "q.example.org"
+    blocked: list[str] = []
+
+    def block(_method: str, path: str, answer: Answer) -> Answer:
+        if path.startswith("/certZ") and not blocked:
+            blocked.append(path)
+            in_the_way.touch()  # the certificate cannot be saved
+        return answer
+
+    with Acmectl(pebble, tmp_path) as acmectl, lets_encrypt(pebble, after=block) as (env, _asked):
+        le = LetsEncrypt(acmectl, pebble, env)
+        le.write("q.example.org", count=4, age=timedelta(hours=1))
+        in_the_way.parent.mkdir(parents=True)
+        assert str(in_the_way) in flat(le.obtain("q.example.org").failed().err)
+        counted = le.lines()
+        assert [line["kind"] for line in counted[4:]] == ["order", "certificate"]
+        in_the_way.unlink()
+        le.obtain("q.example.org").ok()
+        assert le.lines() == counted
 
 
 def test_two_keys_want_two_places_before_the_first_order(le: LetsEncrypt) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from tests.integration.hosts import recording_proxy
@@ -18,7 +18,14 @@ class _LetsEncrypt(Between):
 
 
 @contextmanager
-def lets_encrypt(pebble: Pebble) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """The environment in which ``pebble`` is Let's Encrypt, to acmectl and to certbot, and the hosts asked for."""
+def lets_encrypt(
+    pebble: Pebble, *, after: Callable[[str, str, Answer], Answer] | None = None
+) -> Iterator[tuple[dict[str, str], list[str]]]:
+    """The environment in which ``pebble`` is Let's Encrypt, to acmectl and to certbot, and the hosts asked for.
+
+    ``after`` (method, path, answer) sees each answer and may replace it.
+    """
     with _LetsEncrypt(pebble) as server, recording_proxy(server.port) as (url, asked):
+        if after is not None:
+            server.after = after
         yield {"HTTPS_PROXY": url}, asked
