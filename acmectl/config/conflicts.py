@@ -69,6 +69,11 @@ def _account_key_elsewhere(settings: Settings) -> bool:
     return settings.verb != "certonly" or settings.text("csr") is None
 
 
+def _key_elsewhere(settings: Settings) -> bool:
+    verbs = ("certonly", "renew", "reconfigure", *(("revoke",) if settings.flag("reissue") else ()))
+    return bool(settings.text("key")) and settings.verb not in verbs
+
+
 def _written_beside_lineage(settings: Settings) -> bool:
     paths = ("cert_path", "chain_path", "fullchain_path")
     kept = settings.verb == "certonly" and bool(settings.text("csr")) and bool(settings.text("cert_name"))
@@ -102,8 +107,8 @@ CONFLICTS = (
         message="--csr and --key cannot be used together: a request has its key already.",
     ),
     Conflict(
-        applies=_verb_other_than("key", "certonly", "renew", "reconfigure"),
-        message="--key can only be used with certonly, renew and reconfigure.",
+        applies=_key_elsewhere,
+        message="--key can only be used with certonly, renew, reconfigure and revoke --reissue.",
         hint="--key-path FILE names a key in a file.",
     ),
     Conflict(

@@ -11,7 +11,7 @@ ROWS = (
         help="a private key that stays in a PKCS#11 token, as a PKCS#11 URI (RFC 7512): "
         "pkcs11:token=NAME;object=LABEL?module-path=/PATH/MODULE.so&pin-source=file:/PATH; '' is a file again",
         topics=("security",),
-        verbs=("certonly", "renew", "reconfigure"),
+        verbs=("certonly", "renew", "reconfigure", "revoke"),
         own="key",
         certbot=False,
         in_files=False,

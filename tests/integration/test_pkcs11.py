@@ -138,6 +138,22 @@ def test_another_key_is_used_at_once_and_a_file_takes_its_place_when_that_is_ask
     assert "reuse_key" not in program.params(NAME)
 
 
+def test_reissue_takes_another_key_of_the_token_and_never_the_old_one_again(program, hsm):
+    first = hsm.uri("token=web;object=ec")
+    obtain(program, first).ok()
+    serial = program.certificate(NAME).serial_number
+    reissue = ("revoke", "-n", "--reissue", "--cert-name", NAME)
+    refused = program.run(*reissue).failed()
+    assert "lies in a PKCS#11 token, where acmectl makes no other key." in refused.err
+    assert program.version(NAME) == 1
+    program.run(*reissue, "--key", hsm.uri("token=web;id=%01;object=ec")).failed()
+    program.run(*reissue, "--key", hsm.uri("token=web;object=rsa")).ok()
+    assert has(program, hsm, "rsa")
+    assert program.pebble.cert_status(serial).status == "Revoked"
+    again = obtain(program, first).failed()
+    assert "has a key that must not be used again" in again.err
+
+
 def test_a_stored_csr_takes_the_place_of_a_token_and_not_the_other_way_round(program, hsm):
     require("openssl")
     make_csr(program.cwd, NAME, key=EC)
