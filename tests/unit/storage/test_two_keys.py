@@ -141,6 +141,16 @@ def test_a_half_written_version_is_never_taken_for_one(store: LineageStore, layo
     assert store.kept_versions(NAME) == (1, 2)
 
 
+def test_remains_under_a_number_that_certbot_uses_are_no_version(store: LineageStore, layout: Layout) -> None:
+    issue_two(store)
+    (layout.archive(NAME) / "privkey-ecdsa2.pem").write_bytes(two_keys(2).of("privkey-ecdsa"))
+    assert certbot_renews(store, 2) == 2
+    assert store.kept_versions(NAME) == (1,)
+    assert store.open(NAME).healed == ()
+    assert links(store) == {**dict.fromkeys(KINDS, 2), **dict.fromkeys(SECOND, 1)}
+    assert store.save(NAME, two_keys(3)) == 3
+
+
 def test_a_saved_version_goes_live_with_both(store: LineageStore) -> None:
     issue_two(store)
     store.save(NAME, two_keys(2))
