@@ -155,6 +155,19 @@ def test_a_certificate_for_an_ec_key(tiny):
     assert public(done.out) == public_of_key(tiny.cwd)
 
 
+def test_a_certificate_for_the_account_s_own_key_is_refused_before_the_order(tiny, pebble, public_folder):
+    # RFC 8555 section 11.1.
+    make_csr(tiny.cwd, "same.example", key="cp account.key domain.key")
+    tiny.run("register", "-n", "--agree-tos", "--account-key", "account.key").ok()
+    before = len(pebble.requests())
+    for done in (
+        tiny.tiny("--agree-tos", "--fullchain-path", "-"),
+        tiny.run("certonly", "-n", "--csr", "domain.csr", "--webroot", "-w", str(public_folder)),
+    ):
+        assert done.failed().errors == ["The CSR has the account's key, and CAs refuse that."]
+    assert orders(pebble, before) == []
+
+
 def test_the_account_is_registered_as_any_other_is(tiny, pebble):
     refused = tiny.tiny("--fullchain-path", "-").failed()
     assert "terms of service" in refused.errors[0]
