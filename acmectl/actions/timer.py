@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acmectl.actions.outputs import stored_paths
 from acmectl.errors import AcmectlError, ConfigError, StorageError
 from acmectl.pki.summary import summary
 from acmectl.storage.atomic import Permissions, telling, write_file
@@ -36,7 +37,7 @@ SHORT_LIVED = timedelta(days=10)
 
 _TEMPLATES = Path(__file__).parent.parent / "systemd"
 _MACHINE_ID = Path("/etc/machine-id")
-_CLOSED = ("/usr", "/boot", "/efi", "/root", "/run/user")  # what the service closes; web roots there are opened again
+_CLOSED = ("/usr", "/boot", "/efi", "/root", "/run/user")  # closed by the service; what renew writes there is opened
 _LONGEST_DELAY = 30  # minutes
 _DAY = 24 * 60
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
@@ -202,7 +203,10 @@ def _options(layout: Layout, request: TimerRequest, rhythm: Rhythm) -> list[str]
 
 
 def _look_at(lineages: LineageStore) -> tuple[list[str], list[str]]:
-    """Names of certificates that live for a few days only, and web roots where the service could not write."""
+    """Names of certificates that live for a few days only, and directories where the service could not write.
+
+    These are web roots, and where files beside the live links go.
+    """
     short_lived: list[str] = []
     webroots: list[str] = []
     for lineage in lineages.all():
@@ -217,6 +221,7 @@ def _look_at(lineages: LineageStore) -> tuple[list[str], list[str]]:
         challenge_dir = lineage.conf.own.get("challenge_dir")
         roots = [*lineage.conf.texts("webroot_path"), *lineage.conf.webroot_map.values()]
         webroots += [root for root in [*roots, challenge_dir] if isinstance(root, str) and _is_closed(root)]
+        webroots += [str(path.parent) for path in stored_paths(lineage.conf.own).values() if _is_closed(str(path))]
     return short_lived, list(dict.fromkeys(webroots))
 
 

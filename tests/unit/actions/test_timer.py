@@ -110,6 +110,15 @@ def test_web_roots_where_the_service_could_not_write_are_opened(tmp_path: Path) 
     assert "-/srv/www" not in service
 
 
+def test_directories_of_files_beside_the_live_links_are_opened_too(tmp_path: Path) -> None:
+    store = LineageStore(layout_in(tmp_path))
+    issue(store, "a.test")
+    store.update_own("a.test", {"pem_out": "/usr/local/etc/haproxy/a.pem", "pkcs12_out": "/etc/tomcat/a.p12"})
+    service = plan(store, REQUEST).units[timer.SERVICE]
+    assert " -/usr/local/etc/haproxy\n" in service
+    assert "tomcat" not in service
+
+
 def test_control_characters_cannot_become_lines_of_a_unit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="control characters"):
         plan(LineageStore(layout_in(tmp_path)), TimerRequest(program=("/bin/x\nExecStart=/bin/evil",)))
