@@ -10,6 +10,7 @@ from acmectl.actions.in_use import find_uses
 from acmectl.actions.outputs import every_path
 from acmectl.errors import ConfigError, StorageError
 from acmectl.events import Notice
+from acmectl.storage.reissues import ReissueStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,12 @@ def tell_uses(services: Services, names: Sequence[str]) -> tuple[Use, ...]:
     uses = find_uses(services.lineages, [name for name in names if services.lineages.exists(name)])
     for use in uses:
         services.observe(Notice(text=str(use), level="warning"))
+    for name in ReissueStore(services.layout).names():
+        if name in names:
+            text = (
+                f"A certificate of {name} is still to be revoked: acmectl revoke --reissue --cert-name {name} does it."
+            )
+            services.observe(Notice(text=text, level="warning"))
     return uses
 
 

@@ -200,6 +200,10 @@ def _to_revoke(services: Services, request: RevokeRequest, lineage: Lineage) -> 
     found = [lineage.read("cert"), *([second.cert] if second is not None else [])]
     if request.cert_path is not None:
         found = [_first(request.cert_path)]
+    elif len(found) > 1 and request.key_path is not None:
+        # As in revoke: a key says which of two certificates is meant.
+        spki = public_bytes_of(_read(request.key_path))
+        found = [pem for pem in found if read_certificate(pem).spki == spki] or found
     if request.reason != KEY_COMPROMISE:
         return found
     serials = {read_certificate(pem).serial for pem in found}
@@ -218,8 +222,12 @@ def _first(path: Path) -> bytes:
     """The first certificate in a file, as PEM. Raises: ConfigError."""
     from acmectl.pki.chain import split_chain
 
+    return split_chain(_read(path))[0]
+
+
+def _read(path: Path) -> bytes:
     try:
-        return split_chain(path.read_bytes())[0]
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -233,10 +241,7 @@ def _signers(
     """
     if request.key_path is None:
         return {}
-    try:
-        given = request.key_path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{request.key_path} cannot be read: {error.strerror}.") from error
+    given = _read(request.key_path)
     wanted = {one.spki for one in old}
     for key_pem in (given, *kept):
         try:

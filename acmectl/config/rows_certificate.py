@@ -327,8 +327,8 @@ ROWS = (
         names=("--reissue",),
         kind="flag",
         default=False,
-        help="revoke: first make a certificate with a new key in the place of the old one and deploy it; the old key is "
-        "never used again",
+        help="revoke: first make a certificate with a new key in the place of the old one and deploy it; the old key "
+        "is never used again",
         topics=("revoke",),
         verbs=("revoke",),
         certbot=False,

@@ -15,6 +15,7 @@ from acmectl.storage.layout import KINDS
 from acmectl.storage.lineage import read_conf
 from acmectl.storage.pending import PendingStore
 from acmectl.storage.places import Places, places_of, standard_places
+from acmectl.storage.reissues import ReissueStore
 from acmectl.storage.renewal_conf import read
 from acmectl.storage.switch import second_targets
 
@@ -54,6 +55,7 @@ def delete(layout: Layout, name: str, others: Iterable[str]) -> Deleted:
             remove_tree(places.next_dir)
         _remove_archive(layout, places, kept)
         PendingStore(layout).drop(name)
+        ReissueStore(layout).drop(name)
         for path in (f"{standard.conf}.new", standard.conf):
             with suppress(FileNotFoundError):
                 os.unlink(path)

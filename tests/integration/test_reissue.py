@@ -23,9 +23,13 @@ def status(pebble, certificate):
     return found.status, found.reason or 0
 
 
-def key(acmectl, name=NAME):
-    private = load_pem_private_key(acmectl.live(name, "privkey").read_bytes(), None)
+def public_half(path):
+    private = load_pem_private_key(path.read_bytes(), None)
     return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def key(acmectl):
+    return public_half(acmectl.live(NAME, "privkey"))
 
 
 def test_the_new_certificate_is_deployed_with_another_key_before_the_old_one_is_revoked(pebble, acmectl):
@@ -211,3 +215,36 @@ def test_what_cannot_be_reissued_is_refused_and_nothing_is_noted(pebble, acmectl
     assert not (acmectl.config / "compromised-keys.json").exists()
     assert not list(acmectl.work.glob("reissues/*"))
     assert status(pebble, acmectl.certificate(NAME)) == ("Valid", 0)
+
+
+def test_both_certificates_of_a_lineage_are_replaced_and_revoked(pebble, acmectl):
+    acmectl.certonly(NAME, options=("--standalone", "--key-type", "rsa,ecdsa", "--reuse-key"))
+    archive = acmectl.config / "archive" / NAME
+    kinds = sorted(path.name.removesuffix("1.pem") for path in archive.glob("cert*1.pem"))
+    assert len(kinds) == 2
+    done = acmectl.run(*REISSUE, "--reason", "superseded", "--json").ok().json
+    old, new = ([certificate_in(archive / f"{kind}{number}.pem") for kind in kinds] for number in (1, 2))
+    assert {one["serial"] for one in done["old"]} == {f"{one.serial_number:x}" for one in old}
+    assert {done["serial"], done["second_serial"]} == {f"{one.serial_number:x}" for one in new}
+    assert [status(pebble, one) for one in (*old, *new)] == [("Revoked", 4)] * 2 + [("Valid", 0)] * 2
+    keys = {one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for one in (*old, *new)}
+    assert len(keys) == 4
+
+
+def test_a_staged_key_takes_the_place_of_a_compromised_one(pebble, acmectl):
+    acmectl.certonly(NAME, options=("--standalone", "--stage-next-key"))
+    old_key = key(acmectl)
+    staged = public_half(acmectl.config / "archive" / NAME / "next-key.pem")
+    acmectl.run(*REISSUE, "--reason", "keycompromise").ok()
+    assert key(acmectl) == staged != old_key
+
+
+def test_a_lineage_that_is_deleted_meanwhile_takes_the_work_with_it_and_says_so(pebble, acmectl):
+    gate = acmectl.folder / "gate"
+    gate.write_text("")
+    acmectl.certonly(NAME, options=("--standalone", "--deploy-hook", f"test -e {gate}"))
+    gate.unlink()
+    acmectl.run(*REISSUE).failed()
+    done = acmectl.run("delete", "-n", "--cert-name", NAME).ok()
+    assert f"still to be revoked: acmectl revoke --reissue --cert-name {NAME}" in done.err
+    assert not list(acmectl.work.glob("reissues/*"))

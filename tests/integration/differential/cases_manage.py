@@ -58,6 +58,13 @@ MANAGE = (
         alone=True,
     ),
     case(
+        "revoke-key-reused",
+        "revoke -n --cert-name other.example.com --reason keycompromise --no-delete-after-revoke",
+        "renew -n --cert-name other.example.com --force-renewal",
+        start="two",
+        alone=True,
+    ),
+    case(
         "revoke-deleted",
         "revoke -n --cert-path {live}/example.com/fullchain.pem --delete-after-revoke",
         start="lineage",

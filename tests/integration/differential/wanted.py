@@ -167,7 +167,17 @@ WANTED: dict[str, tuple[Intended, ...]] = {
     "delete-conf-empty": all_of(
         "delete-damaged", ("exit", "1", "1", "0"), ("streams", "1: out", "nothing", "something"), *DELETED
     ),
+    "revoke-key-reused": all_of(
+        "compromised-key",
+        ("exit", "2", "0", "1"),
+        ("files", "config/compromised-keys.json", None, "file"),
+        ("files", "config/archive/other.example.com/*2.pem", "file", None),
+        ("keys", "config/archive/other.example.com/privkey1.pem", "*", "privkey1.pem"),
+        ("links", "config/live/other.example.com/*.pem", "*2.pem", "*1.pem"),
+        ("markers", "2: *", "(success) on out", "(failure) on err"),
+    ),
     "revoke-kept": (
+        wanted("compromised-key", "files", "config/compromised-keys.json", None, "file"),
         wanted("revoked-known", "labels", "2: Expiry Date 1", "* (VALID: * days)", "* (INVALID: REVOKED)"),
     ),
     "revoke-twice": all_of(
