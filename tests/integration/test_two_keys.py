@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -137,6 +138,29 @@ def test_both_are_listed(acmectl: Acmectl) -> None:
     # And the next renewal makes both whole.
     acmectl.run("renew").ok()
     assert certificates(acmectl)[0] != first
+
+
+def test_the_ca_is_asked_about_each_and_either_is_a_reason_to_renew_both(acmectl: Acmectl, pebble: Pebble) -> None:
+    acmectl.certonly(NAME, options=TWO)
+    told = acmectl.run("renew", "--json").ok().json["lineages"][0]
+    assert (told["outcome"], told["rule"]) == ("skipped", "ari")
+    notes = acmectl.renewal(NAME)["acmectl"]
+    assert json.loads(notes["ari"])["cert_id"] != json.loads(notes["ari_second"])["cert_id"]
+    window = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
+    pebble.set_renewal_info(acmectl.live(NAME, "cert-ecdsa").read_text(), json.dumps({"suggestedWindow": window}))
+    state = json.loads(notes["ari_second"]) | {"ask_at": "2020-01-01T00:00:00+00:00"}
+    path = acmectl.renewal_path(NAME)
+    lines = [
+        f"ari_second = '{json.dumps(state)}'" if line.startswith("ari_second = ") else line
+        for line in path.read_text().splitlines()
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    told = acmectl.run("renew", "--json").ok().json["lineages"][0]
+    assert (told["outcome"], told["rule"]) == ("success", "ari")
+    assert told["why"].startswith("its second certificate: the CA suggests to renew between 2020-01-01")
+    certificates(acmectl)
+    assert acmectl.version(NAME) == 2
+    assert "ari_second" not in acmectl.renewal(NAME)["acmectl"]
 
 
 def test_a_trial_tries_both_and_keeps_nothing(acmectl: Acmectl, pebble: Pebble) -> None:

@@ -188,3 +188,22 @@ def test_a_signal_ends_the_wait() -> None:
     interrupts.request(15)
     with pytest.raises(Interrupted):
         check_endpoint(endpoint("a.example"), new, clock=FakeClock(), interrupts=interrupts, ask=Server([der(old)]))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_of_two_certificates_for_the_same_names_either_will_do(which: int) -> None:
+    pair = [certificate("a.example", key_type=kind) for kind in (trustme.KeyType.RSA, trustme.KeyType.ECDSA)]
+    clock, old = FakeClock(), certificate("a.example")
+    server = Server([der(old), der(pair[which])])
+    check_endpoint(endpoint("a.example"), pair[0], clock=clock, interrupts=Interrupts(), ask=server, or_else=pair[1])
+    assert len(server.names) == 2
+    with pytest.raises(HookFailed, match=r"not the new one with serial"):
+        check_endpoint(
+            endpoint("a.example"),
+            pair[0],
+            clock=clock,
+            interrupts=Interrupts(),
+            patience=0.0,
+            ask=Server([der(old)]),
+            or_else=pair[1],
+        )
