@@ -60,7 +60,7 @@ MANAGE = (
     case(
         "revoke-key-reused",
         "revoke -n --cert-name other.example.com --reason keycompromise --no-delete-after-revoke",
-        "renew -n --cert-name other.example.com --force-renewal",
+        "renew -n --cert-name other.example.com --force-renewal --no-random-sleep-on-renew",
         start="two",
         alone=True,
     ),
