@@ -138,6 +138,12 @@ def test_both_are_listed(acmectl: Acmectl) -> None:
     # And the next renewal makes both whole.
     acmectl.run("renew").ok()
     assert certificates(acmectl)[0] != first
+    (acmectl.config / "archive" / NAME / "cert-ecdsa2.pem").unlink()
+    out = acmectl.run("certificates", server=False).ok().out
+    assert f"Second Certificate: INVALID: The certificate {NAME} cannot be used: " in out
+    acmectl.run("renew").ok()
+    certificates(acmectl)
+    assert acmectl.version(NAME) == 3
 
 
 def test_the_ca_is_asked_about_each_and_either_is_a_reason_to_renew_both(acmectl: Acmectl, pebble: Pebble) -> None:
