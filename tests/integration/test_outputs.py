@@ -225,7 +225,7 @@ def test_an_output_for_a_certificate_that_is_there_already(program: Acmectl, tmp
     assert f"{pem} stays as it is" in done.out
     assert ("pem_out" in own(program), own(program)["pkcs12_out"]) == (False, str(p12))
     assert holds_live(program, opened(p12, ""))
-    gone = program.run("delete", "-n", "--cert-name", NAME, server=False).ok()
+    gone = program.run("revoke", "-n", "--cert-name", NAME, "--delete-after-revoke").ok()
     assert f"{p12} is left" in gone.out
     assert p12.exists()
 
@@ -326,6 +326,8 @@ def test_a_key_that_is_elsewhere_is_in_no_file(program: Acmectl, tmp_path: Path)
     named = (*base, "--cert-name", NAME)
     refused = program.run(*named, "--pkcs12-out", str(tmp_path / "out" / "x.p12")).failed()
     assert "PKCS#12 needs it" in refused.err
+    token = ("--key", "pkcs11:token=none;object=none?module-path=/none.so")
+    assert "PKCS#12 needs it" in issue(program, *token, "--pkcs12-out", str(tmp_path / "out" / "x.p12"), code=1).err
     done = program.run(*named, "--pem-out", str(pem)).ok()
     assert "gets no private key" in done.err
     assert pem.read_bytes() == program.live(NAME, "fullchain").read_bytes()
