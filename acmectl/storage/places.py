@@ -105,7 +105,8 @@ def linked_versions(places: Places) -> dict[str, int]:
 def linked_second(places: Places, key_type: str) -> dict[str, int] | None:
     """The number that each live link of the second certificate with a key of ``key_type`` points to.
 
-    A kind whose link is missing, leads nowhere or to something else is left out; None when there is no link at all.
+    A kind whose link is missing or leads nowhere is left out. None when there is no such link at all: what else may
+    have such a name is somebody's own.
     """
     versions = {}
     links = 0
@@ -113,10 +114,10 @@ def linked_second(places: Places, key_type: str) -> dict[str, int] | None:
         path = places.live_path(kind)
         with suppress(OSError):
             target = os.readlink(path)
-            links += 1
-            os.stat(path)
             found = parse_version_file(target[target.rfind("/") + 1 :])
             if found is not None and found[0] == kind:
+                links += 1
+                os.stat(path)
                 versions[kind] = found[1]
     return versions if links else None
 

@@ -106,6 +106,15 @@ def test_a_version_with_one_key_takes_the_links_of_the_second_away(store: Lineag
     assert links(store) == all_at(1)
 
 
+@pytest.mark.usefixtures("either_way")
+def test_types_that_are_turned_around_change_the_links_in_one_step(store: LineageStore) -> None:
+    issue_two(store)
+    store.activate(NAME, store.save(NAME, replace(two_keys(2), second_type="rsa")))
+    assert links(store) == dict.fromkeys((*KINDS, *SECOND_KINDS["rsa"]), 2)
+    store.activate(NAME, 1)
+    assert links(store) == all_at(1)
+
+
 def test_the_mode_that_the_second_key_was_given_is_kept(store: LineageStore, layout: Layout) -> None:
     issue_two(store)
     (layout.archive(NAME) / "privkey-ecdsa1.pem").chmod(0o640)
@@ -202,6 +211,18 @@ def test_a_pinned_version_is_gone_back_to_with_what_it_has(store: LineageStore) 
     store.update_own(NAME, {SECOND_KEY: "ecdsa", PINNED: 1})
     assert store.open(NAME).healed
     assert links(store) == dict.fromkeys(KINDS, 1)
+
+
+def test_links_of_somebodys_own_with_such_names_are_none_of_ours(store: LineageStore, layout: Layout) -> None:
+    issue(store, NAME)
+    live = layout.live(NAME)
+    (live / "fullchain-rsa.pem").symlink_to("../../archive/b.test/fullchain3.pem")
+    (live / "privkey-rsa.pem").symlink_to("privkey.pem")
+    assert store.get(NAME).second is None
+    store.activate(NAME, store.save(NAME, version_files(NAME, serial=2)))
+    assert os.readlink(live / "fullchain-rsa.pem") == "../../archive/b.test/fullchain3.pem"
+    store.delete(NAME)
+    assert sorted(path.name for path in live.iterdir()) == ["fullchain-rsa.pem", "privkey-rsa.pem"]
 
 
 def test_old_versions_go_with_all_their_files(store: LineageStore, layout: Layout) -> None:
