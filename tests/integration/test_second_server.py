@@ -150,7 +150,7 @@ def test_an_order_without_challenges_needs_no_authenticator(acmectl: Acmectl, se
 
 
 # Pebble takes no EdDSA: this is where such an account does everything.
-@pytest.mark.parametrize("kind", ["ed25519", "ec256", "ec384"])
+@pytest.mark.parametrize("kind", ["ed25519", "ec384"])
 def test_an_account_key_of_each_kind_signs_all_that_there_is(
     program: Acmectl, server: Acme2certifier, tmp_path: Path, kind: str
 ) -> None:
@@ -163,7 +163,7 @@ def test_an_account_key_of_each_kind_signs_all_that_there_is(
     program.run("account", "export", "-o", str(path)).ok()
     command = ("openssl", "pkey", "-in", str(path), "-noout", "-text")
     read = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert {"ed25519": "ED25519 Private-Key", "ec256": "P-256", "ec384": "P-384"}[kind] in read
+    assert {"ed25519": "ED25519 Private-Key", "ec384": "P-384"}[kind] in read
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with server.acmectl(elsewhere) as other:
@@ -183,9 +183,12 @@ def test_an_account_key_of_each_kind_signs_all_that_there_is(
     assert program.params("second.example.com")["account"] == urls.popitem()[1]
 
 
-def test_it_keeps_no_list_of_orders_and_the_error_says_so(acmectl: Acmectl) -> None:
+def test_what_it_has_not_is_said_in_one_line(acmectl: Acmectl) -> None:
     done = acmectl.run("account", "orders").failed(1)
     assert done.errors == ["This CA does not list the orders of an account."]
+    done = acmectl.run("account", "agree", "-n", "--agree-tos").failed(1)
+    assert done.errors == ["The CA refused the request (malformed): Unknown request"]
+    assert "only where one has refused a request for its terms" in done.err
 
 
 @pytest.mark.parametrize(
@@ -222,6 +225,24 @@ def test_a_wildcard_by_dns_01(acmectl: Acmectl, server: Acme2certifier) -> None:
     assert acmectl.names("wild.example.com") == ["*.wild.example.com"]
     later(acmectl, "renew", "--force-renewal")
     assert acmectl.version("wild.example.com") == 2
+
+
+def test_a_csr_of_ones_own_is_certified_and_renewed(acmectl: Acmectl) -> None:
+    make = "openssl req -new -newkey rsa:2048 -nodes -keyout key -subj / -addext subjectAltName=DNS:csr.example.com"
+    subprocess.run([*make.split(), "-out", "csr"], cwd=acmectl.cwd, check=True, capture_output=True)
+    acmectl.run("certonly", "-n", "--standalone", "--csr", "csr", "--cert-name", "own").ok()
+    later(acmectl, "renew", "--force-renewal")
+    assert acmectl.names("own") == ["csr.example.com"]
+    assert len(list((acmectl.config / "archive" / "own").glob("cert*.pem"))) == 2
+
+
+def test_a_name_that_fails_is_left_out_when_a_subset_is_allowed(acmectl: Acmectl, server: Acme2certifier) -> None:
+    with server.inside():
+        server.dns.add_a("gone.sub.example.com", "192.0.2.1")
+    options = ("--standalone", "--allow-subset-of-names")
+    done = acmectl.certonly("here.sub.example.com", "gone.sub.example.com", options=options)
+    assert "Going on without gone.sub.example.com" in done.err
+    assert acmectl.names("here.sub.example.com") == ["here.sub.example.com"]
 
 
 def test_its_chain_ends_with_the_root_and_is_kept_as_it_came(acmectl: Acmectl) -> None:
