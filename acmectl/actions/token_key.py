@@ -63,9 +63,7 @@ def check_key_in_token(target: Target, request: CertificateRequest, *, has_csr: 
             f"The certificate {target.name} is made from a stored CSR, so {_OPTION} cannot be used.",
             hint="Make another certificate with the token's key: choose another --cert-name.",
         )
-    same = target.existing is not None and stored_uri(target.existing.conf.own) == request.key.token
-    # To replace a key that must not be used again by another one of the token is what --reissue is for.
-    if request.key.stage_next or (request.key.new_key and (same or not request.key.compromised)):
+    if request.key.new_key or request.key.stage_next:
         raise ConfigError(
             f"The key of the certificate {target.name} lies in a PKCS#11 token, where acmectl makes no other key.",
             hint=f"Make one in the token and name it with {_OPTION} URI, or go back to a file with {_OPTION} ''.",
