@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,10 @@ from acmectl.storage.archive import CertificateFiles, VersionFiles
 from acmectl.storage.layout import KINDS, SECOND_KINDS, Layout
 from acmectl.storage.lineage import PINNED, SECOND_KEY, Lineage
 from acmectl.storage.lineages import LineageStore
+from acmectl.storage.pending import PendingRecord, PendingStore
+from acmectl.storage.remains import sweep
 from acmectl.storage.renewal_conf import RenewalConf
+from tests.unit.storage.crash_driver import ORDER
 from tests.unit.storage.material import PARAMS, issue, tree, version_files
 from tests.unit.storage.test_crash import Crashing, remains
 
@@ -283,10 +284,26 @@ def test_a_second_certificate_that_does_not_fit_its_key_never_goes_live(store: L
     assert links(store) == all_at(1)
 
 
-@pytest.fixture
-def crashing(tmp_path: Path) -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
+def test_the_order_of_the_second_goes_with_that_of_the_first(layout: Layout) -> None:
+    pending = PendingStore(layout)
+    first, second = (PendingRecord(order=ORDER, key_pem=two_keys(1).of(kind)) for kind in ("privkey", "privkey-ecdsa"))
+    pending.save(NAME, first)
+    pending.save(NAME, second, second=True)
+    assert stat.S_IMODE((layout.pending(NAME) / "second" / "key.pem").stat().st_mode) == 0o600
+    assert (pending.load(NAME).record, pending.load(NAME, second=True).record) == (first, second)
+    marked = pending.mark_finalized(NAME, second, second=True)
+    assert (pending.load(NAME).record, pending.load(NAME, second=True).record) == (first, marked)
+    # The first may be ordered anew without the second's being lost, and the second dropped without the first.
+    pending.save(NAME, first)
+    assert pending.load(NAME, second=True).record == marked
+    assert pending.names() == [NAME]
+    assert pending.drop(NAME, second=True)
+    assert (pending.load(NAME).record, pending.load(NAME, second=True).record) == (first, None)
+    pending.save(NAME, second, second=True)
+    (layout.pending(NAME) / "order.json").unlink()
+    assert pending.names() == []
+    sweep(layout)
+    assert not layout.pending(NAME).exists()
 
 
 def prepare(layout: Layout) -> None:
