@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli import Acmectl
-from tests.integration.servers.between import Answer, Between
+from tests.integration.servers.between import Answer, Between, LostError
 from tests.integration.servers.hostile import HostileServer, answer, silence
 from tests.integration.servers.pebble import Pebble, PebbleConfig
 from tests.integration.servers.process import free_port
@@ -110,6 +110,35 @@ def test_the_next_ca_issues_when_the_first_is_out_of_order(program: Acmectl, bac
     assert f"    Issued By: {backup.directory_url} (one of 2 CAs)\n" in listed
     (one,) = program.run("certificates", "--json", server=False).ok().json["certificates"]
     assert (one["server"], one["servers"]) == (backup.directory_url, [url, backup.directory_url])
+
+
+def lost(_method: str, _path: str) -> Answer:
+    raise LostError
+
+
+def limited(_method: str, _path: str) -> Answer:
+    problem = {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many certificates"}
+    return Answer(status=429, headers=LATER, body=json.dumps(problem).encode())
+
+
+@pytest.mark.parametrize("trouble", [lost, limited])
+def test_a_ca_that_fails_after_it_has_validated_is_passed_over_too(
+    program: Acmectl, pebble: Pebble, first: Between, trouble
+) -> None:
+    def at_the_end(method: str, path: str) -> Answer | None:
+        return trouble(method, path) if path.startswith("/finalize-order/") else None
+
+    first.before = at_the_end
+    with Pebble(PebbleConfig(http_port=pebble.http_port)) as second:
+        trust = bundle(program, second.ca_bundle, pebble.ca_bundle)
+        flags = obtain(program, first.directory_url, second.directory_url, trust=trust, port=pebble.http_port)
+        done = program.run(*flags, server=False).ok()
+        assert f"The CA at {first.directory_url} is passed over" in done.err
+        assert program.params("a.example")["server"] == second.directory_url
+        assert list(own(program)["server_pauses"]) == [first.directory_url]
+        assert len([line for line in second.requests() if line.startswith("POST /finalize-order/")]) >= 1
+    # Nothing of the order at the first is left to be gone on with.
+    assert list((program.work / "pending").iterdir()) == []
 
 
 def test_the_first_comes_back_after_its_rest_and_not_before(
