@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.integration.cli import KINDS, Acmectl, picture
 from tests.integration.hosts import script
 from tests.integration.servers import certbots
+from tests.integration.servers.apache import Apache
 from tests.integration.servers.nginx import Nginx
 from tests.integration.servers.pebble import Pebble, PebbleConfig
 from tests.integration.servers.process import free_port, wait_until
@@ -273,6 +274,23 @@ def test_nginx_serves_each_to_those_who_can_use_it_and_both_change_together(
             ),
             "nginx serves both new certificates",
         )
+
+
+def test_apache_serves_each_to_those_who_can_use_it(acmectl: Acmectl, pebble: Pebble, public_folder: Path) -> None:
+    require("openssl")
+    acmectl.certonly(NAME, options=TWO)
+    port = free_port()
+    pairs = "\n".join(
+        f"SSLCertificateFile {acmectl.live(NAME, f'fullchain{suffix}')}\n"
+        f"SSLCertificateKeyFile {acmectl.live(NAME, f'privkey{suffix}')}"
+        for suffix in ("", "-ecdsa")
+    )
+    lines = f"Listen 127.0.0.1:{port}\n<VirtualHost 127.0.0.1:{port}>\nSSLEngine on\n{pairs}\n</VirtualHost>"
+    with Apache(public_folder, pebble.http_port) as apache:
+        apache.server_lines = lines
+        apache.reload()
+        shown = [served_to(port, only, "-tls1_2") for only in ("rsa_pss_rsae_sha256", "ecdsa_secp256r1_sha256")]
+        assert tuple(shown) == certificates(acmectl)
 
 
 def test_certbot_lists_and_renews_it_and_acmectl_makes_both_one_again(pebble: Pebble, tmp_path: Path) -> None:
