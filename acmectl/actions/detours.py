@@ -21,7 +21,6 @@ from acmectl.errors import (
     ServerProblem,
     TransportError,
 )
-from acmectl.events import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,6 +100,9 @@ class Detours:
             self._up.add(server)
 
     def _tell(self, server: str, error: AcmectlError, *, last: bool) -> None:
+        # A listing, which wants a name of this module alone, does not load all events for it.
+        from acmectl.events import Notice
+
         after = "" if last else " The next CA is tried."
         self._services.observe(
             Notice(text=f"The CA at {server} is passed over: {error.message}{after}", level="warning")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import ipaddress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -206,9 +206,7 @@ def _time(der: bytes, position: int, limit: int) -> tuple[datetime, int]:
         raise ValueError
     if len(text) != 15 or text[14] != "Z" or not text[:14].isdigit():  # YYYYMMDDHHMMSSZ
         raise ValueError
-    moment = datetime(
-        int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), int(text[12:14]), tzinfo=UTC
-    )
+    moment = datetime.fromisoformat(f"{text[:8]}T{text[8:14]}+00:00")
     return moment, end
 
 
