@@ -15,7 +15,7 @@ from acmectl.pki.certificate import read_certificate
 if TYPE_CHECKING:
     from acmectl.actions.services import Services
 
-_DURATION = re.compile(r"(\d{1,6})\s*([smhdw])", re.ASCII | re.IGNORECASE)
+_DURATION = re.compile(r"(\d{1,9})\s*([smhdw])", re.ASCII | re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = timedelta(days=100 * 366)
 _TOLERANCE = timedelta(minutes=1)  # CAs count the first or the last second, or round to whole minutes
@@ -47,10 +47,10 @@ def parse_not_after(text: str, origin: str, *, now: datetime) -> NotAfter:
     """
     duration = _DURATION.fullmatch(text.strip())
     if duration is not None:
-        length = timedelta(seconds=int(duration[1]) * _SECONDS[duration[2].lower()])
-        if not timedelta(0) < length <= _LONGEST:
+        seconds = int(duration[1]) * _SECONDS[duration[2].lower()]
+        if not 0 < seconds <= _LONGEST.total_seconds():
             raise ConfigError(f"{origin}: no certificate can live for {shown(text)}.")
-        return NotAfter(duration=length)
+        return NotAfter(duration=timedelta(seconds=seconds))
     try:
         moment = datetime.fromisoformat(text.strip())
         moment = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)

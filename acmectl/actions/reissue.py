@@ -40,10 +40,8 @@ if TYPE_CHECKING:
     from acmectl.actions.revoke import RevokeRequest
     from acmectl.actions.services import Services
     from acmectl.errors import HookFailed
-    from acmectl.identifiers import Identifier
     from acmectl.pki.certificate import CertificateInfo
     from acmectl.storage.lineage import Lineage
-    from acmectl.storage.renewal_conf import RenewalConf
 
 
 _AGAIN = "the same command goes on with it."
@@ -101,10 +99,12 @@ def reissue(services: Services, request: RevokeRequest, complete: CompleteRenewa
         lineage = _opened(services, name)
         store = ReissueStore(services.layout)
         noted = store.load(name)
+        # A key that cannot be changed is an error before anything is noted.
+        plan = _with_new_key(lineage, complete) if noted is None else None
         job = _begun(services, request, lineage) if noted is None else _continued(services, request, lineage, noted)
         failures: tuple[HookFailed, ...] = ()
         if _in_use(lineage, job):
-            failures = _replaced(services, lineage, complete)
+            failures = _replaced(services, lineage, plan or _with_new_key(lineage, complete))
         elif Owed.from_json(lineage.conf.own.get(DEPLOY)) is not None:
             failures = _deployed(services, name, complete)
         lineage = services.lineages.get(name)
@@ -153,12 +153,6 @@ def _opened(services: Services, name: str) -> Lineage:
 
 def _begun(services: Services, request: RevokeRequest, lineage: Lineage) -> _Job:
     """Note the key and the work, once it is sure that both halves of it can be done. Raises: ConfigError."""
-    if CSR in lineage.conf.own:
-        raise ConfigError(
-            f"The certificate {lineage.name} is made from a stored CSR, which has the old key: a new CSR is needed.",
-            hint=f"Run acmectl certonly --csr FILE --cert-name {lineage.name} with another key's CSR, and then acmectl "
-            "revoke --cert-path with the old certificate's file in the archive.",
-        )
     pems = _to_revoke(services, request, lineage)
     old = tuple(read_certificate(pem) for pem in pems)
     # What is revoked was issued by the CA of the renewal file; --server is where the new one comes from.
@@ -263,20 +257,31 @@ def _in_use(lineage: Lineage, job: _Job) -> bool:
     return any(read_certificate(pem).spki in gone for pem in live)
 
 
-def _replaced(services: Services, lineage: Lineage, complete: CompleteRenewal) -> tuple[HookFailed, ...]:
-    """A new version with a new key, its hooks run; what failed of those. Raises: AcmectlError."""
-
-    def with_new_key(conf: RenewalConf | None, identifiers: tuple[Identifier, ...]) -> CertificateRequest:
-        assert conf is not None  # noqa: S101 - the lineage is there
-        request = complete(conf, identifiers, lineage.conf_path)
-        token = request.key.token
-        if token is not None and token != stored_uri(conf.own):
-            return request  # another key in the token; that it is another one is checked when it signs
+def _with_new_key(lineage: Lineage, complete: CompleteRenewal) -> CertificateRequest:
+    """What is ordered in the place of the certificate. Raises: ConfigError where the key is not ours to change."""
+    if CSR in lineage.conf.own:
+        raise ConfigError(
+            f"The certificate {lineage.name} is made from a stored CSR, which has the old key: a new CSR is needed.",
+            hint=f"Run acmectl certonly --csr FILE --cert-name {lineage.name} with another key's CSR, and then acmectl "
+            "revoke --cert-path with the old certificate's file in the archive.",
+        )
+    request = complete(lineage.conf, names_to_renew(lineage), lineage.conf_path)
+    token = request.key.token
+    if token is None:
         return replace(request, key=replace(request.key, new_key=True, compromised=True))
+    if token == stored_uri(lineage.conf.own):
+        raise ConfigError(
+            f"The key of the certificate {lineage.name} lies in a PKCS#11 token, where acmectl makes no other key.",
+            hint="Make one in the token and name it with --key URI, or go back to a file with --key ''.",
+        )
+    return request  # that it is another key is checked when it signs
 
+
+def _replaced(services: Services, lineage: Lineage, request: CertificateRequest) -> tuple[HookFailed, ...]:
+    """A new version with a new key, its hooks run; what failed of those. Raises: AcmectlError."""
     target = Target(name=lineage.name, identifiers=names_to_renew(lineage), existing=lineage)
     try:
-        return carry_out(services, target, with_new_key).hook_failures
+        return carry_out(services, target, lambda _conf, _identifiers: request).hook_failures
     except AcmectlError:
         text = f"The certificate {lineage.name} has not been replaced and nothing is revoked; {_AGAIN}"
         services.observe(Notice(text=text, level="warning"))
