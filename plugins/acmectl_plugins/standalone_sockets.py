@@ -34,7 +34,7 @@ class Place:
 
         return passed_sockets(self.passed_as, self.port) or self._bind()
 
-    def _bind(self) -> list[socket.socket]:
+    def _bind(self, tries: int = 10) -> list[socket.socket]:
         bound: list[socket.socket] = []
         port = self.port
         absent: OSError | None = None
@@ -48,9 +48,11 @@ class Place:
                     absent = error
                 else:
                     port = int(bound[0].getsockname()[1])  # with port 0 the second family takes what the first got
-        except PluginError:
+        except PluginError as error:
             for one in bound:
                 one.close()
+            if not self.port and tries and getattr(error.__cause__, "errno", None) == errno.EADDRINUSE:
+                return self._bind(tries - 1)  # what the first family got is in use by the second
             raise
         if not bound:
             raise self._refused(absent) from absent

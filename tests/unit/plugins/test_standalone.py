@@ -245,6 +245,21 @@ def test_without_ipv6_the_other_family_is_served(monkeypatch):
         assert ask(plugin, get(TASK.http_path))[0] == 200
 
 
+def test_where_any_port_will_do_one_that_is_free_for_both_families_is_found(monkeypatch):
+    real, numbers = standalone_sockets._bound, []
+
+    def first_number_is_taken(family, address, port):
+        numbers.append(port)
+        if len(numbers) == 2:
+            raise OSError(98, "Address already in use")
+        return real(family, address, port)
+
+    monkeypatch.setattr(standalone_sockets, "_bound", first_number_is_taken)
+    with running() as plugin:
+        assert numbers[0] == numbers[2] == 0
+        assert ask(plugin, get(TASK.http_path))[0] == 200
+
+
 def test_an_address_limits_where_it_listens():
     with running(http01_address="127.0.0.2") as plugin:
         assert plugin.bound[0].startswith("127.0.0.2:")
