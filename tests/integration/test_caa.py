@@ -14,6 +14,7 @@ from tests.integration.cli import Acmectl, Outcome
 from tests.integration.servers.between import Answer, Between
 from tests.integration.servers.dns_lab import DEAD, PRIMARY, RESOLVER, DnsLab
 from tests.integration.servers.pebble import Pebble, PebbleConfig
+from tests.integration.servers.process import free_port
 
 NAMES = tuple(f"host{number}.caa.test" for number in range(100))
 
@@ -65,6 +66,16 @@ def test_what_the_ca_would_refuse_is_told_in_one_line(acmectl: Acmectl, name: st
     done = acmectl.certonly(name)
     assert warnings(done) == refusal(name, where, reason)
     assert acmectl.names(name) == [name]
+
+
+def test_of_several_cas_the_one_that_is_asked_in_the_end_is_looked_at(acmectl: Acmectl, named_pebble: Pebble) -> None:
+    gone = f"https://127.0.0.1:{free_port()}/dir"
+    options = ("--standalone", "--server", gone, "--server", named_pebble.directory_url)
+    passed_over, *said = warnings(acmectl.certonly("www.caa.test", options=options))
+    assert passed_over.startswith(f"The CA at {gone} is passed over")
+    assert said == refusal("www.caa.test", "caa.test", "it names only other.example")
+    passed_over, *said = warnings(acmectl.certonly("ours.caa.test", options=options))
+    assert said == []
 
 
 @pytest.mark.parametrize("name", ["ours.caa.test", "below.ours.caa.test", "alias.caa.test", "second.test"])
