@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from acmectl.cli.requests import ca_of
-from acmectl.config.catalogue import CATALOGUE, known, staging_of
+from acmectl.config.catalogue import CATALOGUE, known, profile_limit, staging_of
 from acmectl.config.settings import Source
 from acmectl.errors import ConfigError, UsageError
 from tests.unit.cli.lines import at_home, settings
@@ -117,3 +117,16 @@ def test_the_table_is_read_for_a_short_name_only(server, loaded):
         [sys.executable, "-c", script, "certonly", *server], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{loaded}\n"
+
+
+def test_how_many_names_a_profile_allows_is_known_where_the_ca_says_so():
+    for url in ("https://acme-v02.api.letsencrypt.org/directory", STAGING):
+        allowed = {
+            name: limit.names
+            for name in (None, "classic", "tlsserver", "shortlived")
+            if (limit := profile_limit(url, name))
+        }
+        assert allowed == {None: 100, "classic": 100, "tlsserver": 25, "shortlived": 25}
+        assert profile_limit(url, "gold") is None
+    assert profile_limit(GOOGLE, None) is None
+    assert profile_limit("https://ca.example/dir", "classic") is None
