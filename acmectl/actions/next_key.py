@@ -7,7 +7,7 @@ as the records may be remembered. Until then it reuses the current key; it never
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, ConfigError, Interrupted, LineageDamaged
@@ -19,7 +19,6 @@ from acmectl.workers import first_error, run_each
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
 
     from acmectl.actions.requests import CertificateRequest
     from acmectl.actions.scan import Snapshot
@@ -213,7 +212,13 @@ def judge(key: NextKey, spki: bytes, found: Sequence[Looked], now: datetime) -> 
 
 def usable_from(key: NextKey) -> datetime | None:
     """When the records without it are forgotten everywhere; None as long as it has not been seen."""
-    return None if key.seen is None else key.seen + timedelta(seconds=key.ttl)
+    if key.seen is None:
+        return None
+    try:
+        return key.seen + timedelta(seconds=key.ttl)
+    except OverflowError:
+        # A clock that was wrong has noted it; what has been seen in the future is seen anew by the next look.
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def settle(services: Services, name: str, *, spec: KeySpec | None = None) -> None:

@@ -29,6 +29,7 @@ FILES = (_KEY, _NOTE)
 _SECRET = Permissions(mode=0o600)
 _FORMAT = 1
 _LIMIT = 1 << 16
+_LONGEST_TTL = (1 << 31) - 1  # RFC 2181 section 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +115,15 @@ def _with_note(key: NextKey, path: Path) -> NextKey:
         if content["format"] != _FORMAT or content["spki_sha256"] != key.digest:
             return key
         seen = None if content["seen"] is None else _moment(content["seen"])
-        return replace(key, staged=_moment(content["staged"]), seen=seen, ttl=max(0, int(content["ttl"])))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return replace(key, staged=_moment(content["staged"]), seen=seen, ttl=_ttl(content["ttl"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return key
+
+
+def _ttl(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= _LONGEST_TTL:
+        raise ValueError("no time to live")
+    return value
 
 
 def _moment(text: str) -> datetime:

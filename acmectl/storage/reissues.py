@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from acmectl.errors import StorageError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _LIMIT = 1 << 22
+_HIGHEST_REASON = 10  # RFC 5280 section 5.3.1
 _SECRET = Permissions(mode=0o600)
 _SUFFIX = ".json"
 
@@ -66,12 +67,10 @@ class ReissueStore:
             raise storage_error(f"read {path}", error) from error
         try:
             content = json.loads(data)
-            if content.pop("format") != _FORMAT:
+            if content["format"] != _FORMAT:
                 raise ValueError
-            began = datetime.fromisoformat(content.pop("began"))
-            certificates = tuple(map(str, content.pop("certificates")))
-            return Reissue(began=began, certificates=certificates, **content)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return _decoded(content)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise StorageError(
                 f"{path}, which says what is still to be revoked, cannot be understood.",
                 hint=f"Revoke the old certificate with acmectl revoke --cert-path, and remove {path}.",
@@ -105,3 +104,31 @@ class ReissueStore:
 
     def _path(self, name: str) -> Path:
         return self._root / f"{name}{_SUFFIX}"
+
+
+def _decoded(content: dict[str, object]) -> Reissue:
+    certificates, reason = content["certificates"], content["reason"]
+    if not isinstance(certificates, list) or not certificates or not all(_text(one).isascii() for one in certificates):
+        raise ValueError("nothing that can be revoked")
+    if type(reason) is not int or not 0 <= reason <= _HIGHEST_REASON:
+        raise ValueError("no reason")
+    account_id, account_key = content["account_id"], content["account_key"]
+    return Reissue(
+        certificates=tuple(certificates),
+        server=_text(content["server"]),
+        reason=reason,
+        account_id=None if account_id is None else _text(account_id),
+        account_key=None if account_key is None else _text(account_key),
+        began=_moment(_text(content["began"])),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise TypeError("no text that was written here")
+    return value
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

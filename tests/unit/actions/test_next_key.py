@@ -35,6 +35,13 @@ def test_a_record_that_is_seen_first_is_noted_and_waited_for() -> None:
     assert "2026-06-01 13:00:00 UTC" in verdict.why
 
 
+def test_a_clock_that_was_far_ahead_leaves_no_moment_that_cannot_be() -> None:
+    key = replace(KEY, seen=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), ttl=3600)
+    assert (until := usable_from(key)) is not None
+    assert until > NOW
+    assert judge(key, SPKI, [looked(NEXT)], NOW).key.seen == NOW
+
+
 @pytest.mark.parametrize(("waited", "ready"), [(HOUR - timedelta(seconds=1), False), (HOUR, True)])
 def test_it_is_ready_after_its_ttl(waited: timedelta, *, ready: bool) -> None:
     verdict = judge(replace(KEY, seen=NOW - waited), SPKI, [looked(OTHER, NEXT)], NOW)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import stat
 from datetime import UTC, datetime
 
@@ -73,6 +74,32 @@ def test_work_that_was_begun_comes_back_and_goes(layout: Layout) -> None:
     assert store.drop("a.test")
     assert not store.drop("a.test")
     assert store.names() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"certificates": []},
+        {"certificates": "PEM"},
+        {"certificates": ["\u00e9"]},
+        {"server": 5},
+        {"reason": "x"},
+        {"reason": True},
+        {"reason": 11},
+        {"account_id": 7},
+        {"account_key": 9},
+        {"account_key": "a\0b"},
+        {"began": 1},
+        {"began": "0001-01-01T00:00:00+14:00"},
+    ],
+)
+def test_work_with_a_value_that_cannot_be_is_damaged(layout: Layout, wrong: dict[str, object]) -> None:
+    store = ReissueStore(layout)
+    store.save("a.test", WORK)
+    path = layout.work_dir / "reissues" / "a.test.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    with pytest.raises(StorageError):
+        store.load("a.test")
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"format": 1}', '{"format": 1, "began": "x", "certificates": []}'])

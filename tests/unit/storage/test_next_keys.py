@@ -42,6 +42,9 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         '{"format": 1}',
         '{"format": 1, "spki_sha256": "DIGEST", "staged": "2026-06-01T12:00:00", "seen": null, "ttl": 1}',
         '{"format": 1, "spki_sha256": "DIGEST", "staged": "x", "seen": null, "ttl": 1}',
+        '{"format": 1, "spki_sha256": "DIGEST", "staged": "2026-06-01T12:00:00Z", "seen": null, "ttl": 2147483648}',
+        '{"format": 1, "spki_sha256": "DIGEST", "staged": "2026-06-01T12:00:00Z", "seen": null, "ttl": 1e300}',
+        "[" * 60_000,
         '{"format": 2, "spki_sha256": "DIGEST", "staged": "2026-06-01T12:00:00Z", "seen": null, "ttl": 1}',
     ],
 )
