@@ -10,6 +10,7 @@ from acmectl.config.catalogue import profile_limit
 from acmectl.config.values import shown
 from acmectl.errors import ConfigError
 from acmectl.events import Notice
+from acmectl.pki.certificate import read_certificate
 from acmectl.pki.chain import choose_chain, verify_issued
 from acmectl.pki.chain_wish import parse_chain_wish
 
@@ -95,8 +96,12 @@ def checked_chain(
     *,
     quiet: bool = False,
     not_after: datetime | None = None,
+    must_staple: bool = False,
 ) -> IssuedChain:
-    """The chain to keep, verified against our key, names and clock; ``not_after`` is the end that was ordered.
+    """The chain to keep, verified against our key, names and clock.
+
+    ``not_after`` is the end that was ordered, and ``must_staple`` whether the CSR had the TLS feature; a CA that gave
+    something else is told of.
 
     Raises: ProtocolViolation.
     """
@@ -107,6 +112,9 @@ def checked_chain(
         )
     issued = verify_issued(chain, spki, identifiers, services.clock.now())
     check_end(services, issued.leaf, not_after)
+    if must_staple and not read_certificate(issued.leaf).must_staple:
+        text = "The CA has left out the TLS feature status_request (--must-staple): clients do not insist on stapling."
+        services.observe(Notice(text=text, level="warning"))
     return issued
 
 

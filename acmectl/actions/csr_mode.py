@@ -152,6 +152,7 @@ def _issue(
         csr.identifiers,
         quiet=wanted.dry_run,
         not_after=not_after,
+        must_staple=csr.must_staple,
     )
     if wanted.dry_run:
         return CsrResult(identifiers=csr.identifiers, written={}, simulated=True)

@@ -22,7 +22,7 @@ from acmectl.events import CertificateSaved, IssuanceStarted, LineageHealed, Nam
 from acmectl.issuance.issue import issue
 from acmectl.issuance.request import IssuancePolicy, IssuanceRequest, NoJournal
 from acmectl.pki.certificate import read_certificate
-from acmectl.pki.csr import spki_beside
+from acmectl.pki.csr import read_csr, spki_beside
 from acmectl.storage.archive import CertificateFiles, VersionFiles
 
 if TYPE_CHECKING:
@@ -214,6 +214,7 @@ def _ordered(
             target.identifiers,
             quiet=request.dry_run,
             not_after=not_after,
+            must_staple=read_csr(draft.csr_der).must_staple,
         )
     except ProtocolViolation:
         if resumed:

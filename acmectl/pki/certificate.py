@@ -30,6 +30,7 @@ class CertificateInfo:
 
     ``key_type`` is RSA, ECDSA, Ed25519, Ed448 or UNKNOWN; ``spki`` SubjectPublicKeyInfo DER; ``aki`` the key identifier
     of the authority (RFC 9773 section 4.1 names renewal information by it); ``fingerprint_sha256`` lower hex.
+    ``must_staple``: servers have to send an OCSP answer with it (RFC 7633).
     """
 
     serial: int
@@ -44,6 +45,7 @@ class CertificateInfo:
     spki: bytes = field(repr=False)
     ocsp_urls: tuple[str, ...] = ()
     crl_urls: tuple[str, ...] = ()
+    must_staple: bool = False
     der: bytes = field(repr=False)
 
 
@@ -93,6 +95,7 @@ def _read(certificate: x509.Certificate) -> CertificateInfo:
         spki=public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         ocsp_urls=_ocsp_urls(extensions),
         crl_urls=_crl_urls(extensions),
+        must_staple=names.wants_stapling(extensions),
         der=certificate.public_bytes(Encoding.DER),
     )
 

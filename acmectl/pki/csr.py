@@ -117,7 +117,7 @@ def read_csr(data: bytes) -> CsrInfo:
         common = names.common_name(request.subject)
         public_key = request.public_key()
         spki = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        must_staple = _wants_stapling(request.extensions)
+        must_staple = names.wants_stapling(request.extensions)
     except names.MALFORMED as error:
         raise ConfigError("The CSR cannot be understood: a part of it is malformed or of an unknown kind.") from error
     if not signed:
@@ -186,11 +186,3 @@ def _what_instead(data: bytes) -> str:
     if b"PRIVATE KEY-----" in data:
         return "This is a private key, not a CSR."
     return "This is not a CSR in PEM or DER."
-
-
-def _wants_stapling(extensions: x509.Extensions) -> bool:
-    try:
-        features = extensions.get_extension_for_class(x509.TLSFeature).value
-    except x509.ExtensionNotFound:
-        return False
-    return x509.TLSFeatureType.status_request in features

@@ -79,3 +79,12 @@ def common_name(name: x509.Name) -> str | None:
 def printable(text: str) -> str:
     """``text`` with every character that could steer a terminal replaced by ``?``."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def wants_stapling(extensions: x509.Extensions) -> bool:
+    """Whether they have the TLS feature status_request (RFC 7633 section 4.2.3.1), known as must-staple."""
+    try:
+        features = extensions.get_extension_for_class(x509.TLSFeature).value
+    except x509.ExtensionNotFound:
+        return False
+    return x509.TLSFeatureType.status_request in features

@@ -236,6 +236,12 @@ def test_a_csr_of_ones_own_is_certified_and_renewed(acmectl: Acmectl) -> None:
     assert len(list((acmectl.config / "archive" / "own").glob("cert*.pem"))) == 2
 
 
+def test_a_certificate_without_the_feature_that_was_asked_for_is_told_of(acmectl: Acmectl) -> None:
+    """It leaves out what --must-staple has put into the CSR."""
+    done = acmectl.certonly("staple.example.com", options=("--standalone", "--must-staple"))
+    assert done.err.count("The CA has left out the TLS feature status_request (--must-staple)") == 1
+
+
 def test_a_name_that_fails_is_left_out_when_a_subset_is_allowed(acmectl: Acmectl, server: Acme2certifier) -> None:
     with server.inside():
         server.dns.add_a("gone.sub.example.com", "192.0.2.1")
