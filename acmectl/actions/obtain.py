@@ -285,8 +285,8 @@ def survey(services: Services) -> list[Known]:
             continue
         try:
             certificate = summary(lineage.read("cert"))
-        except StorageError:
-            continue
+        except (StorageError, ConfigError):
+            continue  # what is wrong with another one is no matter here
         due = (
             lineage.name in interrupted
             or _is_due(lineage, certificate, now)

@@ -15,7 +15,7 @@ from acmectl.actions.limits import Asked, usages, used_line
 from acmectl.actions.registered_domains import RegisteredDomains
 from acmectl.actions.suggestions import KEY as ARI
 from acmectl.config.catalogue import Counted, known
-from acmectl.errors import AuthorizationFailed, LimitReached, StorageError
+from acmectl.errors import AuthorizationFailed, ConfigError, LimitReached, StorageError
 from acmectl.events import Notice, OrderPlaced
 from acmectl.pki.summary import summary
 from acmectl.storage.lineage import BrokenLineage
@@ -164,7 +164,7 @@ class _Clerk:
             try:
                 if not isinstance(lineage, BrokenLineage) and self._is_for_these(lineage, self._asked.server):
                     return True
-            except StorageError:
+            except (StorageError, ConfigError):
                 continue
         return False
 

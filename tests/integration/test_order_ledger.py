@@ -112,6 +112,15 @@ def test_the_sixth_duplicate_is_refused_before_an_order_reaches_the_ca(le: LetsE
     )
 
 
+def test_a_damaged_certificate_of_another_lineage_hinders_nobody(le: LetsEncrypt) -> None:
+    plant(le.acmectl, "damaged.example.org", params={"server": LETS_ENCRYPT})
+    (le.acmectl.config / "archive" / "damaged.example.org" / "cert1.pem").write_text("damaged")
+    le.write("x.example.org", count=50, age=timedelta(minutes=1))
+    (line,) = le.obtain("new.example.org").failed().errors
+    assert "50 of 50 certificates in 7 days for example.org" in line
+    le.obtain("new.example.org", "--ignore-ledger").ok()
+
+
 def _write_csr(path: Path, name: str) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

@@ -31,7 +31,7 @@ def run(app: App) -> ExitCode:
         except AcmectlError as error:
             if name is not None:
                 raise
-            broken.append(error.message)
+            broken.append(f"{lineage}: {error.message}")
             continue
         if records is None:
             raise ConfigError(
