@@ -25,7 +25,7 @@ from acmectl.actions.scan import Snapshot, scan
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
 from acmectl.actions.token_key import stored_uri
-from acmectl.errors import AcmectlError, ConfigError, LineageDamaged
+from acmectl.errors import AcmectlError, ConfigError, LineageDamaged, StorageError
 from acmectl.events import LineageHealed, Notice
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.keys import public_bytes_of
@@ -33,6 +33,7 @@ from acmectl.storage.lineage import BrokenLineage
 from acmectl.storage.reissues import Reissue, ReissueStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from acmectl.actions.renewing import CompleteRenewal
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from acmectl.actions.services import Services
     from acmectl.errors import HookFailed
     from acmectl.pki.certificate import CertificateInfo
+    from acmectl.storage.archive import CertificateFiles, VersionFiles
     from acmectl.storage.lineage import Lineage
 
 
@@ -165,8 +167,8 @@ def _begun(services: Services, request: RevokeRequest, lineage: Lineage) -> _Job
         if stored is None:
             raise no_account(account)
         account = replace(account, account_id=stored.id)
-    if request.reason == KEY_COMPROMISE:
-        tell_sharing(services, lineage, old[0].spki)
+    for spki in dict.fromkeys(one.spki for one in old):
+        tell_sharing(services, lineage, spki, why="The key must not be used again, which concerns")
     for one in old:
         note_compromised(services, lineage.name, one)
     note = Reissue(
@@ -184,8 +186,21 @@ def _begun(services: Services, request: RevokeRequest, lineage: Lineage) -> _Job
 def _continued(services: Services, request: RevokeRequest, lineage: Lineage, note: Reissue) -> _Job:
     services.observe(Notice(text=f"Going on with what was begun on {note.began:%Y-%m-%d %H:%M} UTC."))
     old = tuple(read_certificate(pem.encode("ascii")) for pem in note.certificates)
-    kept = [services.lineages.read_version(lineage.name, one) for one in services.lineages.kept_versions(lineage.name)]
-    return _Job(note=note, old=old, signers=_signers(request, old, [files.privkey for files in kept]))
+    kept = [] if request.key_path is None else [files.privkey for files in _kept(services, lineage)]
+    return _Job(note=note, old=old, signers=_signers(request, old, kept))
+
+
+def _kept(services: Services, lineage: Lineage) -> Iterator[VersionFiles | CertificateFiles]:
+    """The kept versions that can be read, the newest first, and their second certificates."""
+    for number in reversed(services.lineages.kept_versions(lineage.name)):
+        try:
+            files = services.lineages.read_version(lineage.name, number)
+        except StorageError as error:
+            services.observe(Notice(text=error.message, level="warning"))
+            continue
+        yield files
+        if files.second is not None:
+            yield files.second
 
 
 def _to_revoke(services: Services, request: RevokeRequest, lineage: Lineage) -> list[bytes]:
@@ -202,13 +217,16 @@ def _to_revoke(services: Services, request: RevokeRequest, lineage: Lineage) -> 
         return found
     serials = {read_certificate(pem).serial for pem in found}
     keys = {read_certificate(pem).spki for pem in found}
-    for number in reversed(services.lineages.kept_versions(lineage.name)):
-        files = services.lineages.read_version(lineage.name, number)
-        for pem in (files.cert, *([files.second.cert] if files.second is not None else [])):
-            one = read_certificate(pem)
-            if one.spki in keys and one.serial not in serials and one.not_after > services.clock.now():
-                serials.add(one.serial)
-                found.append(pem)
+    for files in _kept(services, lineage):
+        try:
+            one = read_certificate(files.cert)
+        except ConfigError as error:
+            text = f"A version of {lineage.name} that is no longer live is passed over: {error.message}"
+            services.observe(Notice(text=text, level="warning"))
+            continue
+        if one.spki in keys and one.serial not in serials and one.not_after > services.clock.now():
+            serials.add(one.serial)
+            found.append(files.cert)
     return found
 
 

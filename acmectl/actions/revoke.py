@@ -171,18 +171,26 @@ def account_of_lineage(services: Services, request: RevokeRequest, lineage: Line
     return account
 
 
-def tell_sharing(services: Services, lineage: Lineage | None, spki: bytes) -> None:
+def tell_sharing(
+    services: Services,
+    lineage: Lineage | None,
+    spki: bytes,
+    *,
+    why: str = "The CA may count the key as compromised, which then concerns",
+) -> None:
     """A CA may take the key for compromised, as Let's Encrypt does when the certificate's own key signs."""
     sharing = []
     for other in services.lineages.all():
         if isinstance(other, BrokenLineage) or (lineage is not None and other.name == lineage.name):
             continue
         with suppress(AcmectlError):
-            if summary(other.read("cert")).spki == spki:
+            second = other.read_second()
+            pems = (other.read("cert"), *((second.cert,) if second is not None else ()))
+            if any(summary(pem).spki == spki for pem in pems):
                 sharing.append(other.name)
     if sharing:
         names = ", ".join(sharing)
-        text = f"The CA may count the key as compromised, which then concerns {names} too: the same key."
+        text = f"{why} {names} too: the same key."
         services.observe(Notice(text=f"{text} Renew with --force-renewal --new-key.", level="warning"))
 
 

@@ -252,6 +252,34 @@ def test_both_certificates_of_a_lineage_are_replaced_and_revoked(pebble, acmectl
     assert len(keys) == 4
 
 
+def test_the_second_certificates_own_key_signs_in_a_later_run_too(pebble, acmectl):
+    acmectl.certonly(NAME, options=("--standalone", "--key-type", "rsa,ecdsa"))
+    archive = acmectl.config / "archive" / NAME
+    by_key = (*REISSUE, "--key-path", str(acmectl.live(NAME, "privkey-ecdsa")))
+    failed = acmectl.run(*by_key, "--deploy-hook", "false").failed()
+    assert "which concerns" not in failed.err
+    acmectl.run(*by_key, "--deploy-hook", "true").ok()
+    first, second = (certificate_in(archive / name) for name in ("cert1.pem", "cert-ecdsa1.pem"))
+    assert (status(pebble, first), status(pebble, second)) == (("Valid", 0), ("Revoked", 0))
+
+
+def test_another_lineage_with_the_key_is_told_of_and_an_old_version_that_is_damaged_too(pebble, acmectl):
+    from acmectl.identifiers import Identifier
+    from acmectl.pki.csr import make_csr
+
+    acmectl.certonly(NAME, options=("--standalone", "--reuse-key"))
+    shared = make_csr(acmectl.live(NAME, "privkey").read_bytes(), [Identifier.dns("shares.example")])
+    (acmectl.cwd / "shared.csr").write_bytes(shared)
+    acmectl.run("certonly", "-n", "--standalone", "--csr", "shared.csr", "--cert-name", "shares.example").ok()
+    told = acmectl.run(*REISSUE, "--reason", "superseded").ok()
+    assert "which concerns shares.example too" in told.err
+    acmectl.run("renew", "--cert-name", NAME, "--force-renewal").ok()
+    (acmectl.config / "archive" / NAME / "cert2.pem").write_text("damaged")
+    compromised = acmectl.run(*REISSUE, "--reason", "keycompromise").ok()
+    assert f"A version of {NAME} that is no longer live is passed over" in compromised.err
+    assert acmectl.version(NAME) == 4
+
+
 def test_a_staged_key_takes_the_place_of_a_compromised_one(pebble, acmectl):
     acmectl.certonly(NAME, options=("--standalone", "--stage-next-key"))
     old_key = key(acmectl)
