@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.actions.outputs import PEM, PKCS12, access_of, every_path, password_of, quoted
 from acmectl.errors import AcmectlError, ConfigError
 from acmectl.events import Notice
+from acmectl.storage.layout import LOCK_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,14 +22,18 @@ if TYPE_CHECKING:
     from acmectl.storage.exports import Access
     from acmectl.storage.lineage import Lineage
 
-_MARKS = {PEM: (b"-----BEGIN ",), PKCS12: (b"\x30",)}
+_DER = tuple(bytes((0x30, length)) for length in (0x80, 0x82, 0x83, 0x84))
+"""How PKCS#12 begins: a SEQUENCE of at least 256 octets, or of indefinite length."""
+
+_MARKS = {PEM: (b"-----BEGIN ",), PKCS12: _DER}
 _PRIVATE = b"PRIVATE KEY-----"
 
 
 def check_outputs(services: Services, target: Target, request: CertificateRequest) -> None:
     """Refuse before the order what could not be written after it. Raises: ConfigError, StorageError.
 
-    What is stored already is looked at in a dry run only, apart from a key that is not here.
+    What is stored already is looked at in a dry run only, apart from a key that is not here, and where a second
+    certificate brings files that were not written before.
     """
     outputs = request.outputs
     if outputs is None:
@@ -35,7 +41,7 @@ def check_outputs(services: Services, target: Target, request: CertificateReques
     elsewhere = _key_elsewhere(target, request)
     if outputs.pkcs12 is not None and elsewhere:
         raise key_needed(target.name)
-    if outputs.given or request.dry_run:
+    if outputs.given or request.dry_run or _new_paths(target.existing, outputs, request.own):
         check_places(services, target.name, target.existing, outputs, request.own)
     if outputs.given and outputs.pem is not None and elsewhere:
         text = f"{outputs.pem} gets no private key, for it is kept elsewhere."
@@ -60,12 +66,18 @@ def check_places(
     for step, path in paths:
         _refuse_tree(services, existing, step, path)
         check_place(path, _MARKS[step])
-    if existing is None or set(paths) - set(every_path(existing.conf.own)):
+    if _new_paths(existing, outputs, own):
         _refuse_others(services, name, real)
     if outputs.pkcs12 is not None:
         password_of(services, outputs)
     if outputs.given:
         _warn(services, outputs)
+
+
+def _new_paths(existing: Lineage | None, outputs: Outputs, own: Mapping[str, object]) -> bool:
+    """Whether something is to be written where this certificate is not written yet."""
+    paths = set(every_path({**own, **outputs.own}))
+    return bool(paths) and (existing is None or not paths <= set(every_path(existing.conf.own)))
 
 
 def key_needed(name: str) -> ConfigError:
@@ -83,6 +95,9 @@ def _warn(services: Services, outputs: Outputs) -> None:
     mode = outputs.mode if outputs.mode is not None else 0o600
     if outputs.group is not None and not mode & 0o070 and (outputs.paths or outputs.mode is not None):
         text = f"The group {outputs.group} may not read what has mode {mode:04o}; --mode 0640 lets it."
+        services.observe(Notice(text=text, level="warning"))
+    if mode & stat.S_IROTH:
+        text = f"With mode {mode:04o} everybody on this machine can read the private key; --mode 0640 is for a group."
         services.observe(Notice(text=text, level="warning"))
 
 
@@ -106,9 +121,11 @@ def _refuse_tree(services: Services, existing: Lineage | None, step: str, path: 
     if existing is not None:
         roots += [existing.live_dir, existing.archive_dir]
     real = Path(os.path.realpath(path.parent)) / path.name
+    roots += [root / LOCK_FILE for root in (layout.config_dir, layout.work_dir, layout.logs_dir)]
     for root in roots:
         if real.is_relative_to(os.path.realpath(root)):
-            raise ConfigError(f"{step}: {path} lies in {root}, which is acmectl's own.", hint="Choose another place.")
+            what = "is" if root.name == LOCK_FILE else f"lies in {root}, which is"
+            raise ConfigError(f"{step}: {path} {what} acmectl's own.", hint="Choose another place.")
 
 
 def _refuse_others(services: Services, name: str, real: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,14 +139,28 @@ def _is_current(services: Services, lineage: Lineage, outputs: Outputs, step: st
         access = access_of(outputs)
         if step == KEY_ACCESS:
             return all(access.fits(path.stat()) for path in _keys(lineage))
-        wanted = replace(access, mode=access.mode if access.mode is not None else _MODE)
+        # As it would be written now: an owner or mode that was taken away counts no more.
+        wanted = replace(
+            access,
+            mode=access.mode if access.mode is not None else _MODE,
+            uid=access.uid if access.uid is not None else os.geteuid(),
+        )
         for path, files in _contents(lineage, outputs.paths[step]):
             found = read_output(path)
-            if found is None or not wanted.fits(found[1]) or not _holds(services, found[0], files, outputs, step):
+            if found is None or not wanted.fits(found[1]):
+                return False
+            if access.gid is None and not _has_usual_group(path, found[1]):
+                return False
+            if not _holds(services, found[0], files, outputs, step):
                 return False
     except (AcmectlError, OSError):
         return False
     return True
+
+
+def _has_usual_group(path: Path, status: os.stat_result) -> bool:
+    """Whether a file's group is one that new files get there: this process's or the directory's. Raises: OSError."""
+    return status.st_gid in {os.getegid(), path.parent.stat().st_gid}
 
 
 def _holds(services: Services, data: bytes, files: CertificateFiles, outputs: Outputs, step: str) -> bool:

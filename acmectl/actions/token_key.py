@@ -135,8 +135,11 @@ def _pin(services: Services, uri: TokenUri) -> str | None:
     pin = follow("The PIN of the PKCS#11 token", uri.pin_source)
     services.keep_secret(pin)
     if uri.pin_source.startswith("file:"):
-        path = uri.pin_source.removeprefix("file:")
-        mode = os.stat(path).st_mode  # noqa: PTH116 - a name as it was given
+        path = uri.pin_source.removeprefix("file:").strip()
+        try:
+            mode = os.stat(path).st_mode  # noqa: PTH116 - a name as it was given
+        except OSError:
+            mode = 0  # it was there to be read, and has gone since: nobody else can read it
         if mode & _OTHERS:
             text = f"The file {path} with the PIN of a token has mode {stat.S_IMODE(mode):04o}: everybody can use it."
             services.observe(Notice(text=text, level="warning"))

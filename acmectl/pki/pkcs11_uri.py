@@ -163,7 +163,7 @@ def _pin_source(value: bytes | None, where: str) -> str | None:
     kind, colon, rest = text.partition(":")
     if text.startswith("/"):
         return f"file:{text}"
-    if not colon or kind not in PIN_SOURCES or not rest:
+    if not colon or kind not in PIN_SOURCES or not rest.strip():
         raise ConfigError(
             f"{where}: pin-source does not say where the PIN lies.",
             hint="Write file:/PATH, env:NAME, systemd:NAME or cmd:COMMAND.",

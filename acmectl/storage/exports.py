@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.errors import StorageError
-from acmectl.storage.atomic import Permissions, read_file, stage_file, sync
+from acmectl.storage.atomic import Permissions, read_open, stage_file, sync
 from acmectl.storage.layout import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | _FOLDER
 _MOST_LINKS = 40
+_MOST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,12 @@ def check_place(path: Path, marks: tuple[bytes, ...]) -> None:
     with _folder_of(path) as folder:
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
             raise StorageError(f"{path} cannot be written: {path.parent} is not a directory that you may write to.")
-        status = _status(path, folder)
-    if status is None:
-        return
-    try:
-        content = read_file(path)
-    except OSError as error:
-        raise StorageError(f"{path} is there and cannot be read: {error.strerror}.") from error
+        if _status(path, folder) is None:
+            return
+        try:
+            content, _ = _read(path, folder)
+        except OSError as error:
+            raise StorageError(f"{path} is there and cannot be read: {error.strerror}.") from error
     if content and not any(content.startswith(mark) or (mark.startswith(b"-") and mark in content) for mark in marks):
         raise StorageError(
             f"{path} is there and holds something else.", hint="Move it away; acmectl writes over files of this kind."
@@ -96,9 +96,9 @@ def write(path: Path, data: bytes, access: Access) -> None:
 def read_output(path: Path) -> tuple[bytes, os.stat_result] | None:
     """What an earlier ``write`` has left at ``path``; None when there is no file that can be read."""
     try:
-        status = path.lstat()
-        return (read_file(path), status) if stat.S_ISREG(status.st_mode) else None
-    except OSError:
+        with _folder_of(path) as folder:
+            return _read(path, folder)
+    except (OSError, StorageError):
         return None
 
 
@@ -146,6 +146,19 @@ def _folder_of(path: Path) -> Iterator[int]:
         os.close(folder)
 
 
+def _read(path: Path, folder: int) -> tuple[bytes, os.stat_result]:
+    """The bytes of the file in the open ``folder``, however it is exchanged meanwhile. Raises: OSError."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path.name, flags, dir_fd=folder)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "It is no file")
+        return read_open(descriptor, _MOST_BYTES), status
+    finally:
+        os.close(descriptor)
+
+
 def _walk(path: Path) -> int:
     """Open the directory of ``path``, one name after the other. Raises: OSError, StorageError for a foreign link."""
     left = [*reversed(path.parent.parts[1:])]
@@ -178,7 +191,17 @@ def _walk(path: Path) -> int:
 
 def _trusted_target(path: Path, name: str, here: int) -> str:
     """Where the link ``name`` leads. Raises: OSError when it is none, StorageError when somebody else has made it."""
-    status = os.stat(name, dir_fd=here, follow_symlinks=False)
+    if not hasattr(os, "O_PATH"):
+        return _target_for_us(path, name, os.stat(name, dir_fd=here, follow_symlinks=False), here, name)
+    # The link that is looked at is the one that is read, whatever takes its name in between.
+    link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    try:
+        return _target_for_us(path, name, os.fstat(link), link, "")
+    finally:
+        os.close(link)
+
+
+def _target_for_us(path: Path, name: str, status: os.stat_result, start: int, rest: str) -> str:
     if not stat.S_ISLNK(status.st_mode):
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if status.st_uid not in {0, os.geteuid()}:
@@ -186,7 +209,7 @@ def _trusted_target(path: Path, name: str, here: int) -> str:
             f"{path} cannot be written: {name} on the way there is a symbolic link that somebody else has made.",
             hint="Give the path that it leads to.",
         )
-    return os.readlink(name, dir_fd=here)
+    return os.readlink(rest, dir_fd=start)
 
 
 def _status(path: Path, folder: int) -> os.stat_result | None:

@@ -41,7 +41,7 @@ class References:
             value = self.environ.get(rest)
             if value is None:
                 raise self.error(f"{where}: the environment variable {rest} is not set.")
-            return value
+            return self._text(where, value)
         if kind == "cmd":
             return self._output(where, rest)
         if kind == "systemd":
@@ -81,10 +81,22 @@ class References:
             raise self.error(f"{where}: {path} cannot be read: {error.strerror}.") from error
 
     def _line(self, where: str, data: bytes) -> str:
-        try:
-            lines = data.decode("utf-8").splitlines()
-        except UnicodeDecodeError:
-            raise self.error(f"{where}: what it refers to is not text.") from None
-        if not lines or not lines[0].strip():
+        # Other characters that end lines somewhere may be in a password.
+        first = data.partition(b"\n")[0]
+        return self._text(where, first.decode("utf-8", "surrogateescape").strip())
+
+    def _text(self, where: str, value: str) -> str:
+        if not value.strip():
             raise self.error(f"{where}: what it refers to is empty.")
-        return lines[0].strip()
+        if "\0" in value or not _is_unicode(value):
+            raise self.error(f"{where}: what it refers to is not text.")
+        return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text came from UTF-8: octets that did not are surrogates in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -259,6 +259,34 @@ def test_of_two_certificates_the_second_is_written_beside_the_first(program: Acm
     assert len(kinds) == len(names)
 
 
+@pytest.mark.usefixtures("root")
+def test_a_second_certificate_takes_no_file_that_is_anothers(program: Acmectl, ca: Pebble, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    issue(program, "--pem-out", str(out / "site.pem"))
+    issue(program, "--pem-out", str(out / "site-rsa.pem"), name="taken.example")
+    before = (out / "site-rsa.pem").read_bytes()
+    two = ("--cert-name", NAME, "--key-type", "ecdsa,rsa")
+    assert "is written for the certificate taken.example" in issue(program, *two, code=1).err
+    assert (out / "site-rsa.pem").read_bytes() == before
+    program.run("delete", "-n", "--cert-name", "taken.example").ok()
+    (out / "site-rsa.pem").write_text("something of somebody's\n")
+    assert "holds something else" in issue(program, *two, code=1).err
+    (out / "site-rsa.pem").unlink()
+    issue(program, *two)
+
+    # What was taken away no longer counts: the files are the program's again at once.
+    program.run(
+        "reconfigure", "-n", "--cert-name", NAME, "--owner", "nobody", "--group", "nogroup", "--mode", "640"
+    ).ok()
+    assert access(out / "site.pem") == access(out / "site-rsa.pem") == ("nobody", "nogroup", 0o640)
+    program.run("reconfigure", "-n", "--cert-name", NAME, "--owner", "").ok()
+    assert access(out / "site.pem") == access(out / "site-rsa.pem") == ("root", "nogroup", 0o640)
+    program.run("reconfigure", "-n", "--cert-name", NAME, "--group", "").ok()
+    assert (
+        access(out / "site.pem") == access(out / "site-rsa.pem") == ("root", grp.getgrgid(os.getegid()).gr_name, 0o640)
+    )
+
+
 REFUSED = {
     "no such user": (("--pem-out", "{out}/x", "--owner", "nobody-at-all"), 1, "there is no user 'nobody-at-all'"),
     "no such group": (("--pem-out", "{out}/x", "--group", "none-at-all"), 1, "there is no group 'none-at-all'"),
@@ -273,6 +301,7 @@ REFUSED = {
     "another's": (("--pem-out", "{out}/taken.pem"), 1, "is written for the certificate taken.example"),
     "a password": (("--pkcs12-out", "{out}/x", "--pkcs12-password", PASSWORD), 2, "a password itself is not taken"),
     "no password": (("--pkcs12-out", "{out}/x", "--pkcs12-password", "env:NOWHERE"), 1, "NOWHERE is not set"),
+    "nothing as password": (("--pkcs12-out", "{out}/x", "--pkcs12-password", "env:EMPTY"), 1, "is empty"),
     "no mode": (("--pem-out", "{out}/x", "--mode", "rw"), 2, "'rw' is no mode"),
     "a mode for all": (("--pem-out", "{out}/x", "--mode", "0666"), 2, "everybody could write"),
     "standard output": (("--pem-out", "-"), 2, "standard output"),
@@ -280,7 +309,9 @@ REFUSED = {
 
 
 @pytest.mark.usefixtures("root")
-def test_what_cannot_be_is_refused_before_the_order(program: Acmectl, ca: Pebble, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused_before_the_order(
+    program: Acmectl, ca: Pebble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     issue(program, "--pem-out", str(out / "taken.pem"), name="taken.example")
     (out / "link").symlink_to(out / "elsewhere")
@@ -288,6 +319,7 @@ def test_what_cannot_be_is_refused_before_the_order(program: Acmectl, ca: Pebble
     os.lchown(out / "foreign", 65534, 65534)
     (out / "other").write_text("root:x:0:0\n")
     (out / "tree").symlink_to(program.config)
+    monkeypatch.setenv("EMPTY", "")
     before = sorted(path.name for path in out.iterdir())
     orders = [request for request in ca.requests() if "order-plz" in request]
     for why, (options, code, said) in REFUSED.items():

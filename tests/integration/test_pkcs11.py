@@ -209,6 +209,11 @@ def test_whatever_is_wrong_is_one_line_before_an_order(program, hsm, pebble, tmp
     }
     for message, uri in said.items():
         assert message in errors(program, uri, env={"BAD": "0000"}), message
+    for pin in ("", os.fsdecode(b"\xff")):  # not a wrong PIN, of which a token stands a few only
+        assert "what it refers to is" in errors(
+            program, hsm.uri("token=web;object=ec", pin="env:ODD"), env={"ODD": pin}
+        )
+    assert "does not say where" in errors(program, hsm.uri("token=web;object=ec", pin="env:%20"))
     without = errors(program, hsm.uri("token=web;object=ec"), env=offline(program))
     assert "a library that is not installed" in without
     typed = errors(program, f"pkcs11:token=web;object=ec?pin-value={PIN}")

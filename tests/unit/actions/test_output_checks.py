@@ -12,7 +12,8 @@ import pytest
 
 from acmectl.actions.output_checks import check_places
 from acmectl.actions.outputs import Outputs
-from acmectl.errors import ConfigError
+from acmectl.errors import ConfigError, StorageError
+from acmectl.storage.layout import LOCK_FILE
 from acmectl.storage.lineages import LineageStore
 from tests.unit.storage.material import issue, layout_in
 
@@ -25,6 +26,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said: list[str] = []
+        self.environ = {"PASSWORD": "secret"}
         self.store = LineageStore(layout_in(folder))
 
     def check(self, name: str = "a.test", **outputs: object) -> list[str]:
@@ -33,7 +35,7 @@ class Bench:
             layout=self.store.layout,
             lineages=self.store,
             observe=lambda event: self.said.append(event.text),
-            environ={"PASSWORD": "secret"},
+            environ=self.environ,
             keep_secret=lambda _text: None,
         )
         existing = self.store.get(name) if self.store.exists(name) else None
@@ -80,11 +82,30 @@ def test_a_group_that_may_not_read_is_warned_of(bench: Bench) -> None:
     assert bench.check(group=group) == []
 
 
+def test_a_mode_with_which_everybody_reads_the_key_is_warned_of(bench: Bench) -> None:
+    assert "everybody on this machine can read" in bench.check(pem=bench.folder / "x", mode=0o644)[0]
+    assert bench.check(pem=bench.folder / "x", mode=0o440) == []
+
+
+def test_pkcs12_is_written_over_pkcs12_alone(bench: Bench) -> None:
+    path = bench.folder / "x.p12"
+    for content in (b"0 9 * * *", b"0hello", b"-----BEGIN CERTIFICATE-----"):
+        path.write_bytes(content)
+        with pytest.raises(StorageError, match="holds something else"):
+            bench.check(pkcs12=path, password="env:PASSWORD")
+    path.write_bytes(b"\x30\x82\x04\x00")
+    bench.check(pkcs12=path, password="env:PASSWORD")
+
+
 def test_an_empty_password_is_warned_of_and_another_is_looked_up(bench: Bench) -> None:
     assert "empty password" in bench.check(pkcs12=bench.folder / "x")[0]
     assert bench.check(pkcs12=bench.folder / "x", password="env:PASSWORD") == []
     with pytest.raises(ConfigError, match="NOWHERE is not set"):
         bench.check(pkcs12=bench.folder / "x", password="env:NOWHERE")
+    for wrong, why in (("", "is empty"), (os.fsdecode(b"\xff"), "is not text")):
+        bench.environ["WRONG"] = wrong
+        with pytest.raises(ConfigError, match=f"--pkcs12-password: what it refers to {why}"):
+            bench.check(pkcs12=bench.folder / "x", password="env:WRONG")
 
 
 def test_one_file_is_for_one_certificate_by_whatever_way(bench: Bench) -> None:
@@ -114,3 +135,5 @@ def test_the_tree_is_refused_and_its_neighbourhood_is_not(bench: Bench) -> None:
             bench.check(pem=root / "x.pem")
     layout.config_dir.mkdir(parents=True, exist_ok=True)
     assert bench.check(pem=layout.config_dir / "x.pem") == []
+    with pytest.raises(ConfigError, match="is acmectl's own"):
+        bench.check(pem=layout.config_dir / LOCK_FILE)

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +135,47 @@ def test_a_link_that_somebody_else_has_made_leads_nowhere(tmp_path: Path) -> Non
         with pytest.raises(StorageError, match="a symbolic link that somebody else has made"):
             attempt(tmp_path / "home" / "site.pem", PEM)
     assert os.listdir(tmp_path / "etc") == []
+
+
+@pytest.mark.usefixtures("root")
+def test_a_link_that_is_exchanged_while_it_is_looked_at_leads_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mine", "etc"):
+        (tmp_path / name).mkdir()
+    way = tmp_path / "way"
+    way.symlink_to("mine")
+    readlink = os.readlink
+
+    def too_late(*args: Any, **options: Any) -> str:
+        way.unlink(missing_ok=True)
+        way.symlink_to("etc")
+        os.lchown(way, NOBODY, NOBODY)
+        return str(readlink(*args, **options))
+
+    monkeypatch.setattr(os, "readlink", too_late)
+    write(way / "site.pem", b"one", Access())
+    assert os.listdir(tmp_path / "etc") == []
+    assert (tmp_path / "mine" / "site.pem").read_bytes() == b"one"
+
+
+def test_what_takes_a_files_name_while_it_is_looked_at_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "site.pem"
+    path.write_bytes(PEM[0])
+    (tmp_path / "secret").write_bytes(b"root:x:0:0")
+    opened = os.open
+
+    def late(name: str, flags: int, *args: int, **options: int) -> int:
+        if name in {str(path), path.name}:
+            path.unlink()
+            path.symlink_to("secret")
+        return opened(name, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", late)
+    with pytest.raises(StorageError, match="cannot be read: Too many levels of symbolic links"):
+        check_place(path, PEM)
 
 
 def test_only_files_of_the_same_kind_are_written_over(tmp_path: Path) -> None:
