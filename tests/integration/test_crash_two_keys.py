@@ -100,7 +100,7 @@ def renewing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ground,
 def killed_where(place: Ground, plan: list[Point], call: str, what: str) -> None:
     """Restore, renew, and kill the run as it enters the call; runs are nearly alike, so it may take more than one."""
     k = next(point.k for point in plan if point.call == call and what in point.what)
-    for number in (k, k + 1, k - 1, k + 2, k - 2):
+    for number in (k, k + 1, max(k - 1, 1), k + 2, max(k - 2, 1)):
         place.restore()
         traced(place.acmectl, place.trace, RENEW, fault=f"{call}:signal=SIGKILL:when={number}")
         struck = hit(place.trace, place.site)
