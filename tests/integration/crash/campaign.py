@@ -100,7 +100,7 @@ class Campaign:
             if (point.call, point.what) in self.struck:
                 return
             # How often the CA is polled and what is imported differs from run to run, and with it a call's number.
-            k = point.k + self._drift(place, point.call)
+            k = max(1, point.k + self._drift(place, point.call))
 
     def _drift(self, place: Ground, call: str) -> int:
         """By how much the numbers of ``call`` in the run that has just ended differ from the plan's."""
