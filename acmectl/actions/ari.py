@@ -104,7 +104,7 @@ class AriState:
                 start=moment_of(content.get("start")),
                 end=moment_of(content.get("end")),
                 instant=moment_of(content.get("instant")),
-                failures=failures if isinstance(failures, int) else 0,
+                failures=max(0, failures) if isinstance(failures, int) else 0,
                 explanation_url=url if isinstance(url, str) else None,
             )
         except ValueError:
@@ -118,7 +118,10 @@ def moment_of(value: object) -> datetime | None:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time before the first or after the last year") from error
 
 
 def certbot_stamp(ask_at: datetime) -> str:
@@ -132,5 +135,5 @@ def from_certbot_stamp(text: str | None) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

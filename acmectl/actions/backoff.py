@@ -74,7 +74,7 @@ class Backoff:
         try:
             failures, reason = content.get("failures"), content.get("reason")
             return cls(
-                failures=failures if isinstance(failures, int) else 0,
+                failures=max(0, failures) if isinstance(failures, int) else 0,
                 not_before=moment_of(content.get("not_before")),
                 reason=reason if isinstance(reason, str) else "",
                 paused=content.get("paused") is True,

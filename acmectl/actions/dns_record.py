@@ -141,7 +141,7 @@ def _led_names(path: Path | None) -> dict[str, str]:
     try:
         content = json.loads(data) if data is not None else {}
         found = {str(name).lower(): str(one["fulldomain"]).lower().rstrip(".") for name, one in content.items()}
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise ConfigError(f"The file of acme-dns accounts {path} is damaged.") from None
     return {name: target for name, target in found.items() if target.isascii() and target.isprintable()}
 

@@ -78,7 +78,7 @@ class HttpAnswer:
         """The body as JSON. Raises: PluginError when it is none."""
         try:
             content: object = json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PluginError(f"The service answered {self.status} with something that is not JSON.") from error
         return content
 

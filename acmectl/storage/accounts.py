@@ -338,7 +338,10 @@ def _load(server: str, directory: Path) -> StoredAccount | SkippedAccount | None
 
 
 def _object(text: str | bytes) -> dict[str, object]:
-    content = json.loads(text)
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("not an object") from error
     if not isinstance(content, dict):
         raise ValueError("not an object")  # noqa: TRY004 - the one thing that callers have to know: damaged
     return content

@@ -119,5 +119,5 @@ def _load(path: Path) -> Left:
                 for one in content["records"]
             ),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return unusable

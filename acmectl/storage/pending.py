@@ -140,7 +140,7 @@ class PendingStore:
             raise storage_error(f"read the pending order in {directory}", error) from error
         try:
             return PendingFound(record=PendingRecord(order=_decode(order, key_pem), key_pem=key_pem))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             return PendingFound(reason=f"The pending order in {directory} cannot be used: {_why(error)}.")
 
     def drop(self, name: str, *, second: bool = False) -> bool:

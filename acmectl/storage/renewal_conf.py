@@ -290,7 +290,7 @@ def _decode_own(section: Mapping[str, Value], path: str | os.PathLike[str]) -> d
     for key, value in section.items():
         try:
             decoded[key] = json.loads(value if isinstance(value, str) else ",".join(value))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LineageDamaged(
                 f"The renewal file {path} cannot be read: {key} in its section [{OWN}] is not JSON."
             ) from error

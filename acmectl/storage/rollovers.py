@@ -95,7 +95,7 @@ class RolloverStore:
             return None
         except OSError as error:
             raise storage_error(f"read {path}", error) from error
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
             return None

@@ -50,6 +50,6 @@ class RememberedTrust:
     def _read(path: Path) -> dict[str, object]:
         try:
             content = json.loads(read_file(path, _LIMIT))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}

@@ -64,7 +64,16 @@ def test_the_state_survives_being_written_and_belongs_to_one_certificate() -> No
 
 
 @pytest.mark.parametrize(
-    "damage", [None, "x", 3, {"cert_id": "a.b", "ask_at": "yesterday"}, {"cert_id": "a.b", "start": "2026-01-01"}]
+    "damage",
+    [
+        None,
+        "x",
+        3,
+        {"cert_id": "a.b", "ask_at": "yesterday"},
+        {"cert_id": "a.b", "start": "2026-01-01"},
+        {"cert_id": "a.b", "start": "0001-01-01T00:00:00+14:00"},
+        {"cert_id": "a.b", "failures": -(10**400)},
+    ],
 )
 def test_a_damaged_state_is_a_fresh_one(damage: object) -> None:
     assert AriState.from_json(damage, "a.b") == AriState(cert_id="a.b")
@@ -74,6 +83,7 @@ def test_certbots_stamp_is_local_time_without_zone() -> None:
     assert from_certbot_stamp(certbot_stamp(NOW)) == NOW
     assert "+" not in certbot_stamp(NOW)
     assert from_certbot_stamp("soon") is None
+    assert from_certbot_stamp("0001-01-01T00:00:00+14:00") is None
     assert from_certbot_stamp(None) is None
 
 

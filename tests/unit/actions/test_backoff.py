@@ -47,3 +47,5 @@ def test_it_survives_being_written_and_damage_means_nothing_is_known() -> None:
     assert Backoff.from_json(state.to_json()) == state
     assert Backoff.from_json(None) == Backoff()
     assert Backoff.from_json({"failures": "many", "not_before": "later"}) == Backoff()
+    assert Backoff.from_json({"failures": 1, "not_before": "0001-01-01T00:00:00+14:00"}) == Backoff()
+    assert Backoff.from_json({"failures": -9}).failed(NOW, "no").not_before == NOW + MINUTE

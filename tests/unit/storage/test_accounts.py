@@ -108,6 +108,7 @@ def test_an_old_registration_with_more_in_it_is_read(accounts: AccountStore) -> 
         ("regr.json", b'{"uri": 5}'),
         ("regr.json", b"\xff\xfe"),
         ("meta.json", b"null"),
+        ("meta.json", b"[" * 60_000),
     ],
 )
 def test_a_broken_account_is_passed_over_with_a_reason(

@@ -142,6 +142,9 @@ def changed(**values: object) -> bytes:
         changed(created="yesterday"),
         changed(created="2026-11-21T00:00:00"),
         changed(version="x"),
+        changed(version=float("inf")),
+        changed(created="0001-01-01T00:00:00+14:00"),
+        b"[" * 60_000,
         changed(profile=5),
     ],
 )

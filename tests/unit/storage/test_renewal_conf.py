@@ -185,6 +185,7 @@ def test_an_empty_own_section_is_not_written() -> None:
         (b"nonsense\n", "cannot be read"),
         (b"a = '''unfinished\n", "cannot be read"),
         (b"[acmectl]\nx = {torn\n", "not JSON"),
+        (b"[acmectl]\nx = " + b"[" * 60_000, "not JSON"),
     ],
 )
 def test_a_damaged_file_is_named_in_one_line(data: bytes, reason: str) -> None:
