@@ -14,6 +14,7 @@ from acmectl.actions.ari import AriState
 from acmectl.actions.limits import Asked, usages, used_line
 from acmectl.actions.registered_domains import RegisteredDomains
 from acmectl.actions.suggestions import KEY as ARI
+from acmectl.actions.suggestions import KEY_OF_SECOND as ARI_OF_SECOND
 from acmectl.config.catalogue import Counted, known
 from acmectl.errors import AuthorizationFailed, ConfigError, LimitReached, StorageError
 from acmectl.events import Notice, OrderPlaced
@@ -218,8 +219,10 @@ class _Clerk:
 
 def _is_early(existing: Lineage | None, replaces: str, now: datetime) -> bool:
     """Whether the CA is known to have suggested another time: it exempts only replacements inside its window."""
-    state = AriState.from_json(existing.conf.own.get(ARI) if existing is not None else None, replaces)
-    return state.start is not None and state.end is not None and not state.start <= now < state.end
+    own = existing.conf.own if existing is not None else {}
+    # What is noted about another certificate than ``replaces`` tells nothing.
+    states = [AriState.from_json(own.get(key), replaces) for key in (ARI, ARI_OF_SECOND)]
+    return any(one.start and one.end and not one.start <= now < one.end for one in states)
 
 
 def _told(found: Sequence[Usage]) -> str:

@@ -172,6 +172,15 @@ def test_a_replacement_is_never_refused_and_counts_only_outside_its_window(le: L
     assert le.acmectl.version("r.example.org") == 3
 
 
+def test_each_of_two_certificates_counts_by_its_own_window(le: LetsEncrypt) -> None:
+    le.obtain("two.example.org", "--key-type", "rsa,ecdsa").ok()
+    assert "not due" in le.run("renew").ok().out
+    le.run("renew", "--force-renewal").ok()
+    assert [(line["kind"], line["exempt"]) for line in le.lines()[-4:]] == [
+        *[("order", False), ("certificate", False)] * 2
+    ]
+
+
 def test_a_renewal_that_is_refused_fails_and_waits_until_the_ca_would_take_it(le: LetsEncrypt) -> None:
     # Another CA issued the predecessor, so this one is not told of it.
     plant(le.acmectl, "moved.example.org")
