@@ -25,12 +25,21 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondResult:
+    """The second certificate of a lineage: ``path`` is its fullchain, ``not_after`` aware UTC."""
+
+    path: Path
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineageResult:
     """One lineage's outcome. ``path`` is its fullchain, or the renewal file where that leads nowhere.
 
     ``why`` is the rule that decided, or what went wrong. ``next_at``: the next attempt, as far as is known.
     ``failing``: it is due, but left alone for now because it keeps failing. ``owed`` are deploy hooks that have not
     succeeded yet; they are put off until ``owed_until``. ``tlsa``: the records of a lineage that stages its next key.
+    ``second``: what is known of a second certificate after the run.
     """
 
     name: str
@@ -50,6 +59,7 @@ class LineageResult:
     owed: tuple[str, ...] = ()
     owed_until: datetime | None = None
     tlsa: TlsaRecords | None = None
+    second: SecondResult | None = None
 
     @property
     def is_bad(self) -> bool:

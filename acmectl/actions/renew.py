@@ -11,7 +11,7 @@ from acmectl.actions.due import Due, parse_before_expiry, renewal_due, revoked_d
 from acmectl.actions.journal import in_flight
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
-from acmectl.actions.outcomes import Ending, LineageResult, Renewals
+from acmectl.actions.outcomes import Ending, LineageResult, Renewals, SecondResult
 from acmectl.actions.outputs import missing as missing_outputs
 from acmectl.actions.revocations import ask_revocations, known_revocations
 from acmectl.actions.scan import Snapshot, scan
@@ -139,6 +139,9 @@ def _results(
     for one in found:
         if isinstance(one, Snapshot) and one.own.get(STAGES) is True:
             results[one.name] = _with_records(services, results[one.name])
+        if isinstance(one, Snapshot) and one.second is not None and results[one.name].second is None:
+            second = SecondResult(path=one.second.fullchain_path, not_after=one.second.not_after)
+            results[one.name] = replace(results[one.name], second=second)
     return tuple(results[one.name] for one in found)
 
 

@@ -12,7 +12,7 @@ from acmectl.actions.backoff import Backoff
 from acmectl.actions.detours import Detours
 from acmectl.actions.hooks import HookSession
 from acmectl.actions.ledger import Ledger, Owed
-from acmectl.actions.outcomes import Ending, LineageResult
+from acmectl.actions.outcomes import Ending, LineageResult, SecondResult
 from acmectl.errors import (
     AcmectlError,
     AuthorizationFailed,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from acmectl.actions.services import Services
     from acmectl.actions.version import NewVersion
     from acmectl.identifiers import Identifier
+    from acmectl.storage.lineage import Lineage
     from acmectl.storage.renewal_conf import RenewalConf
 
 CompleteRenewal = Callable[["RenewalConf", "tuple[Identifier, ...]", "Path"], "CertificateRequest"]
@@ -44,6 +45,13 @@ CompleteRenewal = Callable[["RenewalConf", "tuple[Identifier, ...]", "Path"], "C
 _LOOK_UP = 0.2  # seconds between two looks whether a signal came
 # Let's Encrypt answers so for names whose validation has failed for very long (rate limits, "paused").
 _PAUSED = re.compile(r"\bpaused\b|unpause", re.IGNORECASE)
+
+
+def _second(lineage: Lineage, made: NewVersion) -> SecondResult | None:
+    if made.second is None:
+        return None
+    path = lineage.live_dir / f"fullchain-{made.second.key_type}.pem"
+    return SecondResult(path=path, not_after=made.second.not_after)
 
 
 class Renewer:
@@ -133,6 +141,7 @@ class Renewer:
             why=due.why,
             rule=str(due.rule),
             not_after=made.not_after,
+            second=_second(lineage, made),
             version=made.number,
             server=account.stored.server,
             hook_failures=tuple(failures),

@@ -66,6 +66,12 @@ def listed(acmectl: Acmectl) -> dict[str, object]:
     return row
 
 
+def second_told(acmectl: Acmectl) -> dict[str, str]:
+    """The second certificate as it lies in the tree, in the words of ``renew --json``."""
+    end = certificates(acmectl)[1].not_valid_after_utc
+    return {"path": str(acmectl.live(NAME, "fullchain-ecdsa")), "not_after": end.isoformat()}
+
+
 def test_both_are_obtained_and_renewed_as_one_version(acmectl: Acmectl) -> None:
     acmectl.certonly(NAME, f"www.{NAME}", options=(*TWO, "--elliptic-curve", "secp384r1"))
     first = certificates(acmectl)
@@ -152,6 +158,7 @@ def test_the_ca_is_asked_about_each_and_either_is_a_reason_to_renew_both(acmectl
     acmectl.certonly(NAME, options=TWO)
     told = acmectl.run("renew", "--json").ok().json["lineages"][0]
     assert (told["outcome"], told["rule"]) == ("skipped", "ari")
+    assert told["second"] == second_told(acmectl)
     notes = acmectl.renewal(NAME)["acmectl"]
     assert json.loads(notes["ari"])["cert_id"] != json.loads(notes["ari_second"])["cert_id"]
     window = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
@@ -166,6 +173,7 @@ def test_the_ca_is_asked_about_each_and_either_is_a_reason_to_renew_both(acmectl
     told = acmectl.run("renew", "--json").ok().json["lineages"][0]
     assert (told["outcome"], told["rule"]) == ("success", "ari")
     assert told["why"].startswith("its second certificate: the CA suggests to renew between 2020-01-01")
+    assert told["second"] == second_told(acmectl)
     certificates(acmectl)
     assert acmectl.version(NAME) == 2
     assert "ari_second" not in acmectl.renewal(NAME)["acmectl"]

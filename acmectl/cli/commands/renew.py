@@ -140,6 +140,7 @@ def _one_as_json(one: LineageResult) -> dict[str, object]:
         "failing": one.failing,
         "not_after": one.not_after.isoformat() if one.not_after is not None else None,
         "next_attempt": one.next_at.isoformat() if one.next_at is not None else None,
+        "second": {"path": str(one.second.path), "not_after": one.second.not_after.isoformat()} if one.second else None,
         "version": one.version,
         "server": one.server,
         "ari": suggestions.as_json(one.ari),
