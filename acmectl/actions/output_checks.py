@@ -11,6 +11,7 @@ from acmectl.actions.outputs import PEM, PKCS12, access_of, every_path, password
 from acmectl.errors import AcmectlError, ConfigError
 from acmectl.events import Notice
 from acmectl.storage.layout import LOCK_FILE
+from acmectl.storage.lineage import SECOND_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,7 @@ def check_outputs(services: Services, target: Target, request: CertificateReques
     elsewhere = _key_elsewhere(target, request)
     if outputs.pkcs12 is not None and elsewhere:
         raise key_needed(target.name)
-    if outputs.given or request.dry_run or _new_paths(target.existing, outputs, request.own):
+    if outputs.given or request.dry_run or _gets_second(target.existing, request):
         check_places(services, target.name, target.existing, outputs, request.own)
     if outputs.given and outputs.pem is not None and elsewhere:
         text = f"{outputs.pem} gets no private key, for it is kept elsewhere."
@@ -72,6 +73,12 @@ def check_places(
         password_of(services, outputs)
     if outputs.given:
         _warn(services, outputs)
+
+
+def _gets_second(existing: Lineage | None, request: CertificateRequest) -> bool:
+    """Whether a certificate that had one key gets two, or another one for its second."""
+    second = request.own.get(SECOND_KEY)
+    return isinstance(second, str) and existing is not None and second != existing.conf.own.get(SECOND_KEY)
 
 
 def _new_paths(existing: Lineage | None, outputs: Outputs, own: Mapping[str, object]) -> bool:

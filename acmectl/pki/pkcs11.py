@@ -5,9 +5,11 @@ A process has one login at a token for all its sessions, so one thread at a time
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -66,7 +68,7 @@ def open_key(uri: TokenUri, pin: str | None) -> Iterator[TokenKey]:
         import pkcs11
     except ImportError as error:
         raise ExtraMissing("Keys in PKCS#11 tokens need a library that is not installed (python-pkcs11).") from error
-    with _lock:
+    with _lock, _output_kept_clean():
         module = uri.module_path or DEFAULT_MODULE
         session = None
         try:
@@ -78,6 +80,25 @@ def open_key(uri: TokenUri, pin: str | None) -> Iterator[TokenKey]:
         finally:
             if session is not None:
                 session.close()
+
+
+@contextmanager
+def _output_kept_clean() -> Iterator[None]:
+    """Send what a module prints to standard error: standard output has the result, which programs read."""
+    try:
+        ours = os.dup(1)
+    except OSError:  # there is no standard output
+        yield
+        return
+    try:
+        with suppress(OSError):  # nor a standard error
+            os.dup2(2, 1)
+        yield
+    finally:
+        # What C still holds back must not come out later.
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(ours, 1)
+        os.close(ours)
 
 
 def _named(error: Exception) -> str:

@@ -26,6 +26,11 @@ _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | _FOLDER
 _MOST_LINKS = 40
 _MOST_BYTES = 4 << 20
+_HINTS = {
+    errno.ENOSPC: "Free some space on that file system.",
+    errno.EDQUOT: "Free some space on that file system.",
+    errno.EROFS: "Where only the timer's service may not write: acmectl enable-timer opens the directory.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,5 +237,4 @@ def _status(path: Path, folder: int) -> os.stat_result | None:
 
 def _cannot(path: Path, error: OSError) -> StorageError:
     reason = error.strerror or type(error).__name__
-    hint = "Free some space on that file system." if error.errno in {errno.ENOSPC, errno.EDQUOT} else None
-    return StorageError(f"{path} cannot be written: {reason}.", hint=hint)
+    return StorageError(f"{path} cannot be written: {reason}.", hint=_HINTS.get(error.errno or 0))

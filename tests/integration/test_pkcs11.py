@@ -53,8 +53,8 @@ def program(pebble, tmp_path, hsm, monkeypatch):
         yield acmectl
 
 
-def obtain(acmectl, uri, *options):
-    return acmectl.run("certonly", "-n", "--agree-tos", "--standalone", "-d", NAME, "--key", uri, *options)
+def obtain(acmectl, uri, *options, **kwargs):
+    return acmectl.run("certonly", "-n", "--agree-tos", "--standalone", "-d", NAME, "--key", uri, *options, **kwargs)
 
 
 def spki(key):
@@ -147,6 +147,8 @@ def test_reissue_takes_another_key_of_the_token_and_never_the_old_one_again(prog
     assert "lies in a PKCS#11 token, where acmectl makes no other key." in refused.err
     assert program.version(NAME) == 1
     program.run(*reissue, "--key", hsm.uri("token=web;id=%01;object=ec")).failed()
+    by_key = ("--key", hsm.uri("token=web;object=rsa"), "--key-path", str(program.live(NAME, "privkey")))
+    assert "revoke does not sign there" in program.run(*reissue, *by_key).failed().errors[0]
     program.run(*reissue, "--key", hsm.uri("token=web;object=rsa")).ok()
     assert has(program, hsm, "rsa")
     assert program.pebble.cert_status(serial).status == "Revoked"
@@ -221,6 +223,15 @@ def test_whatever_is_wrong_is_one_line_before_an_order(program, hsm, pebble, tmp
     assert orders(pebble, before) == []
     assert program.lineages() == []
     assert PIN not in "".join(path.read_text() for path in program.logs.rglob("*"))
+
+
+def test_what_a_module_prints_is_in_no_ones_way(program, hsm):
+    module, _calls, env = hsm.spy()
+    uri = hsm.uri("token=web;object=ec", module=module)
+    done = obtain(program, uri, "--json", env={**env, "PKCS11SPY_OUTPUT": "/dev/stdout"}).ok()
+    assert done.json["name"] == NAME
+    assert "C_GetFunctionList" in done.err
+    assert "C_GetFunctionList" not in done.out
 
 
 def test_a_wrong_pin_is_tried_once_in_a_run_for_all_certificates(program, hsm):

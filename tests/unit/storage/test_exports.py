@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -102,6 +103,17 @@ def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path: Path, monkeypat
     assert os.listdir(tmp_path) == ["site.pem"]
 
 
+def test_what_the_timers_service_has_closed_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_args: object, **_options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "rename", closed)
+    with pytest.raises(StorageError, match="Read-only file system") as caught:
+        write(tmp_path / "site.pem", b"one", Access())
+    assert "acmectl enable-timer" in (caught.value.hint or "")
+    assert os.listdir(tmp_path) == []
+
+
 def test_the_file_itself_is_never_a_link(tmp_path: Path) -> None:
     target, path = tmp_path / "target", tmp_path / "site.pem"
     target.write_bytes(b"mine")
@@ -145,13 +157,13 @@ def test_a_link_that_is_exchanged_while_it_is_looked_at_leads_nowhere_else(
         (tmp_path / name).mkdir()
     way = tmp_path / "way"
     way.symlink_to("mine")
-    readlink = os.readlink
+    readlink: Callable[..., str] = os.readlink
 
     def too_late(*args: Any, **options: Any) -> str:
         way.unlink(missing_ok=True)
         way.symlink_to("etc")
         os.lchown(way, NOBODY, NOBODY)
-        return str(readlink(*args, **options))
+        return readlink(*args, **options)
 
     monkeypatch.setattr(os, "readlink", too_late)
     write(way / "site.pem", b"one", Access())
