@@ -64,11 +64,16 @@ def parse_not_after(text: str, origin: str, *, now: datetime) -> NotAfter:
     return NotAfter(moment=moment.replace(microsecond=0))
 
 
-def end_to_order(services: Services, wanted: NotAfter | None, resumed: datetime | None = None) -> datetime | None:
-    """The end to ask for in an order that is made now, or was made at ``resumed``; says when it is for once only."""
+def end_to_order(
+    services: Services, wanted: NotAfter | None, resumed: datetime | None = None, *, quiet: bool = False
+) -> datetime | None:
+    """The end to ask for in an order that is made now, or was made at ``resumed``.
+
+    Says when it is for once only, unless ``quiet``.
+    """
     if wanted is None:
         return None
-    if wanted.moment is not None:
+    if wanted.moment is not None and not quiet:
         text = f"The end on {wanted.moment:%Y-%m-%d %H:%M:%S} UTC is asked of this certificate alone, not of renewals."
         services.observe(Notice(text=text))
     return wanted.at(resumed or services.clock.now())

@@ -20,7 +20,15 @@ from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.obtain import carry_out
 from acmectl.actions.renewing import Renewer
-from acmectl.actions.revoke import KEY_COMPROMISE, account_of_lineage, lineage_of, no_account, revoke_at, tell_sharing
+from acmectl.actions.revoke import (
+    KEY_COMPROMISE,
+    account_of_lineage,
+    lineage_of,
+    no_account,
+    refuse_token_key,
+    revoke_at,
+    tell_sharing,
+)
 from acmectl.actions.scan import Snapshot, scan
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
@@ -254,6 +262,7 @@ def _signers(
     if request.key_path is None:
         return {}
     given = _read(request.key_path)
+    refuse_token_key(request.key_path, given)
     wanted = {one.spki for one in old}
     for key_pem in (given, *kept):
         try:

@@ -201,12 +201,17 @@ def _certificate_key(request: RevokeRequest, spki: bytes) -> AccountKey | None:
     key_pem = _read(request.key_path)
     if public_bytes_of(key_pem) != spki:
         raise ConfigError(f"The key {request.key_path} does not belong to the certificate.")
+    refuse_token_key(request.key_path, key_pem)
+    return AccountKey.from_pem(key_pem)
+
+
+def refuse_token_key(path: Path, key_pem: bytes) -> None:
+    """Revocations are not signed by keys in tokens. Raises: ConfigError for the name of one."""
     if is_token_key(key_pem):
         raise ConfigError(
-            f"The key that {request.key_path} names lies in a PKCS#11 token, and revoke does not sign there.",
+            f"The key that {path} names lies in a PKCS#11 token, and revoke does not sign there.",
             hint="Leave --key-path out: the account that obtained the certificate can revoke it.",
         )
-    return AccountKey.from_pem(key_pem)
 
 
 def revoke_at(

@@ -170,7 +170,8 @@ def _ordered(
             second=target.is_second,
         )
     resumed = draft.resume is not None and draft.resume.order.finalized
-    not_after = end_to_order(services, request.not_after, draft.resume.order.created if draft.resume else None)
+    ordered = draft.resume.order.created if draft.resume is not None else None
+    not_after = end_to_order(services, request.not_after, ordered, quiet=target.is_second)
     replaces = None if request.dry_run else _predecessor(account, target)
     resumes = draft.resume is not None
     with counted(

@@ -63,9 +63,10 @@ def test_a_duration_is_ordered_and_kept_for_renewals(program):
 
 def test_a_date_is_for_one_certificate_and_a_stored_duration_stays(program):
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
-    done = program.certonly("a.example", options=("--standalone", "--not-after", f"{end:%Y-%m-%dT%H:%M:%S}"))
+    two_keys = ("--standalone", "--key-type", "rsa,ecdsa")
+    done = program.certonly("a.example", options=(*two_keys, "--not-after", f"{end:%Y-%m-%dT%H:%M:%S}"))
     assert program.certificate("a.example").not_valid_after_utc == end
-    assert "this certificate alone" in done.out
+    assert done.out.count("this certificate alone") == 1
     program.run("renew", "--cert-name", "a.example", "--force-renewal", "--not-after", "20d").ok()
     zoned = end.astimezone().isoformat()
     program.run("renew", "--cert-name", "a.example", "--force-renewal", "--not-after", zoned).ok()
