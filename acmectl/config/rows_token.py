@@ -8,8 +8,8 @@ ROWS = (
     OptionRow(
         names=("--key",),
         metavar="URI",
-        help="a private key that stays in a PKCS#11 token, as a PKCS#11 URI (RFC 7512): "
-        "pkcs11:token=NAME;object=LABEL?module-path=/PATH/MODULE.so&pin-source=file:/PATH; '' is a file again",
+        help="a private key that stays in a PKCS#11 token, by its URI (RFC 7512), such as "
+        "'pkcs11:token=hsm;object=web?pin-source=file:/etc/hsm.pin'; '' is a file again",
         topics=("security",),
         verbs=("certonly", "renew", "reconfigure", "revoke"),
         own="key",
