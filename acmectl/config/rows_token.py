@@ -9,7 +9,7 @@ ROWS = (
         names=("--key",),
         metavar="URI",
         help="a private key that stays in a PKCS#11 token, by its URI (RFC 7512), such as "
-        "'pkcs11:token=hsm;object=web?pin-source=file:/etc/hsm.pin'; '' is a file again",
+        "'pkcs11:token=hsm;object=web?pin-source=env:PIN'; '' is a file again",
         topics=("security",),
         verbs=("certonly", "renew", "reconfigure", "revoke"),
         own="key",
