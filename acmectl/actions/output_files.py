@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Ledger, Owed
 from acmectl.actions.output_checks import check_places, key_needed
-from acmectl.actions.outputs import KEY_ACCESS, PEM, PKCS12, access_of, password_of, second_path, stored_paths
+from acmectl.actions.outputs import KEY_ACCESS, PEM, PKCS12, access_of, every_path, password_of, second_path
 from acmectl.errors import AcmectlError, HookFailed, Interrupted
 from acmectl.events import Notice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from acmectl.actions.outputs import Outputs
     from acmectl.actions.services import Services
     from acmectl.storage.archive import CertificateFiles
     from acmectl.storage.lineage import Lineage
-    from acmectl.storage.renewal_conf import RenewalConf
 
 _PRIVATE = b"PRIVATE KEY-----"
 _MODE = 0o600
@@ -61,7 +62,7 @@ def bring_up_to_date(
         if outputs.pkcs12 is not None and _PRIVATE not in lineage.read("privkey"):
             raise key_needed(name)
         check_places(services, name, lineage, outputs, lineage.conf.own)
-        tell_no_longer_written(services, lineage.conf, outputs)
+        tell_no_longer_written(services, lineage.conf.own, {**lineage.conf.own, **outputs.own})
     debt = Owed.from_json(lineage.conf.own.get(DEPLOY)) or Owed(version=lineage.version, hooks=())
     stale = tuple(step for step in outputs.steps if not _is_current(services, lineage, outputs, step))
     others = tuple(hook for hook in debt.hooks if hook not in {PEM, PKCS12, KEY_ACCESS})
@@ -74,10 +75,10 @@ def bring_up_to_date(
     return failures
 
 
-def tell_no_longer_written(services: Services, before: RenewalConf, after: Outputs | None) -> None:
-    """Say which files stay as they are because nothing is written to them any more."""
-    kept = set(after.paths.values()) if after is not None else set()
-    for path in stored_paths(before.own).values():
+def tell_no_longer_written(services: Services, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    """Say which files stay as they are because nothing is written to them any more, by two sections ``[acmectl]``."""
+    kept = {path for _step, path in every_path(after)}
+    for _step, path in every_path(before):
         if path not in kept:
             services.observe(Notice(text=f"{path} stays as it is; it is not written any more."))
 

@@ -98,9 +98,15 @@ def second_path(path: Path, key_type: str) -> Path:
     return path.with_name(f"{path.stem}-{key_type}{path.suffix}")
 
 
-def missing(own: Mapping[str, object]) -> tuple[str, ...]:
-    """The steps whose files are not there, by the section ``[acmectl]``: cheap where there are no such files."""
-    return tuple(step for step, path in stored_paths(own).items() if not os.path.lexists(path))
+def missing(own: Mapping[str, object], second: str | None = None) -> tuple[str, ...]:
+    """The steps of which a file is not there, by the section ``[acmectl]``: cheap where there are no such files.
+
+    ``second``: the key type of a second certificate that is live, whose files count too.
+    """
+    paths = stored_paths(own)
+    seconds = {} if second is None else {step: second_path(path, second) for step, path in paths.items()}
+    gone = {step for found in (paths, seconds) for step, path in found.items() if not os.path.lexists(path)}
+    return tuple(step for step in paths if step in gone)
 
 
 def access_of(outputs: Outputs) -> Access:

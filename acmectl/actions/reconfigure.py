@@ -115,7 +115,7 @@ def reconfigure(services: Services, request: ReconfigureRequest, make: MakeWishe
             services.lineages.write_conf(lineage.name, wanted)
             settle(services, lineage.name, spec=wishes.lasting.key.spec if wishes.lasting.key.explicit else None)
         if request.save:
-            tell_no_longer_written(services, lineage.conf, wishes.lasting.outputs)
+            tell_no_longer_written(services, lineage.conf.own, wanted.own)
             failures = bring_up_to_date(services, lineage.name, wishes.lasting.outputs, checked=True)
         return Reconfigured(
             name=lineage.name,

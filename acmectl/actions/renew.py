@@ -278,7 +278,8 @@ def _deploys(
     """The result once the deploy hooks that an earlier run left owed have been run, dropped or put off."""
     owed = Owed.from_json(snapshot.own.get(DEPLOY))
     if owed is None:
-        lost = missing_outputs(snapshot.own)
+        second = snapshot.second.suffix.removeprefix("-") if snapshot.second is not None else None
+        lost = missing_outputs(snapshot.own, second)
         if not lost:
             return result
         # A file that somebody has removed, or that was lost with its file system, is written again.

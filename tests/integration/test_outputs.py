@@ -253,6 +253,11 @@ def test_of_two_certificates_the_second_is_written_beside_the_first(program: Acm
     before = second.read_bytes()
     renew(program).ok()
     assert second.read_bytes() != before
+    before = second.read_bytes()
+    second.unlink()
+    program.run("renew", "--no-preflight").ok()
+    assert second.read_bytes() == before
+    assert " holds version " not in program.run("renew", "--no-preflight").ok().out
     kinds = [
         line for line in program.run("delete", "-n", "--cert-name", NAME).ok().out.splitlines() if " is left" in line
     ]
@@ -281,10 +286,12 @@ def test_a_second_certificate_takes_no_file_that_is_anothers(program: Acmectl, c
     assert access(out / "site.pem") == access(out / "site-rsa.pem") == ("nobody", "nogroup", 0o640)
     program.run("reconfigure", "-n", "--cert-name", NAME, "--owner", "").ok()
     assert access(out / "site.pem") == access(out / "site-rsa.pem") == ("root", "nogroup", 0o640)
-    program.run("reconfigure", "-n", "--cert-name", NAME, "--group", "").ok()
-    assert (
-        access(out / "site.pem") == access(out / "site-rsa.pem") == ("root", grp.getgrgid(os.getegid()).gr_name, 0o640)
-    )
+    done = program.run("reconfigure", "-n", "--cert-name", NAME, "--group", "").ok()
+    assert "is not written any more" not in done.out
+    ours = ("root", grp.getgrgid(os.getegid()).gr_name, 0o640)
+    assert access(out / "site.pem") == access(out / "site-rsa.pem") == ours
+    done = program.run("reconfigure", "-n", "--cert-name", NAME, "--key-type", "ecdsa").ok()
+    assert f"{out}/site-rsa.pem stays as it is; it is not written any more." in done.out
 
 
 REFUSED = {
