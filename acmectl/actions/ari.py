@@ -98,12 +98,15 @@ class AriState:
         try:
             failures = content.get("failures", 0)
             url = content.get("explanation_url")
+            window = [moment_of(content.get(key)) for key in ("start", "end", "instant")]
+            if None in window and any(window):
+                return cls(cert_id=cert_id)  # one that is not whole is none
             return cls(
                 cert_id=cert_id,
                 ask_at=moment_of(content.get("ask_at")),
-                start=moment_of(content.get("start")),
-                end=moment_of(content.get("end")),
-                instant=moment_of(content.get("instant")),
+                start=window[0],
+                end=window[1],
+                instant=window[2],
                 failures=max(0, failures) if isinstance(failures, int) else 0,
                 explanation_url=url if isinstance(url, str) else None,
             )

@@ -98,6 +98,6 @@ def stamp_of(paths: list[str]) -> Stamp | None:
         for path in paths:
             status = os.stat(path)
             stamp += (status.st_ino, status.st_size, status.st_mtime_ns)
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError, OverflowError):
         return None
     return stamp

@@ -73,6 +73,7 @@ def test_the_state_survives_being_written_and_belongs_to_one_certificate() -> No
         {"cert_id": "a.b", "start": "2026-01-01"},
         {"cert_id": "a.b", "start": "0001-01-01T00:00:00+14:00"},
         {"cert_id": "a.b", "failures": -(10**400)},
+        {"cert_id": "a.b", "start": NOW.isoformat(), "end": 7, "instant": NOW.isoformat()},
     ],
 )
 def test_a_damaged_state_is_a_fresh_one(damage: object) -> None:

@@ -166,6 +166,7 @@ def test_a_saved_version_waits_for_its_order_and_goes_live_when_that_is_gone(pla
         {"facts": []},
         {"facts": {"own": {}, "version": 1, "not_after": 1e300}},
         {"paths": [None]},
+        {"paths": [-(10**400)]},
         {"paths": "x", "stamp": None},
         {"stamp": ["x"] * 12},
     ],
