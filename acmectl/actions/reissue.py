@@ -194,6 +194,11 @@ def _begun(services: Services, request: RevokeRequest, lineage: Lineage) -> _Job
 def _continued(services: Services, request: RevokeRequest, lineage: Lineage, note: Reissue) -> _Job:
     services.observe(Notice(text=f"Going on with what was begun on {note.began:%Y-%m-%d %H:%M} UTC."))
     old = tuple(read_certificate(pem.encode("ascii")) for pem in note.certificates)
+    if request.cert_path is not None and read_certificate(_first(request.cert_path)).serial not in {
+        one.serial for one in old
+    }:
+        text = f"That was about another certificate: for {request.cert_path} the command is to be given again after it."
+        services.observe(Notice(text=text, level="warning"))
     kept = [] if request.key_path is None else [files.privkey for files in _kept(services, lineage)]
     return _Job(note=note, old=old, signers=_signers(request, old, kept))
 

@@ -263,6 +263,17 @@ def test_the_second_certificates_own_key_signs_in_a_later_run_too(pebble, acmect
     assert (status(pebble, first), status(pebble, second)) == (("Valid", 0), ("Revoked", 0))
 
 
+def test_a_certificate_that_was_not_meant_at_first_waits_for_the_next_time(pebble, acmectl):
+    acmectl.certonly(NAME)
+    acmectl.run(*REISSUE, "--deploy-hook", "false").failed()
+    this_one = ("revoke", "-n", "--reissue", "--cert-path", str(acmectl.live(NAME)), "--deploy-hook", "true")
+    second = acmectl.certificate(NAME)
+    assert "the command is to be given again after it" in acmectl.run(*this_one).ok().err
+    assert status(pebble, second) == ("Valid", 0)
+    assert "given again" not in acmectl.run(*this_one).ok().err
+    assert status(pebble, second) == ("Revoked", 0)
+
+
 def test_another_lineage_with_the_key_is_told_of_and_an_old_version_that_is_damaged_too(pebble, acmectl):
     from acmectl.identifiers import Identifier
     from acmectl.pki.csr import make_csr
