@@ -34,7 +34,7 @@ _HINTS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permissions:
     """Exact mode of a new file, whatever the umask; ``gid`` None leaves the group as the system chose it, ``uid`` the
-    owner. ``strict``: an owner or group that cannot be given is an error.
+    owner. ``strict``: an owner or group that cannot be given is an error, and the directory's list gives nobody access.
     """
 
     mode: int
@@ -235,10 +235,22 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def _without_list(descriptor: int) -> None:
+    """Take an access control list away that the directory has given a new file: with it the mode says not all."""
+    if not hasattr(os, "removexattr"):
+        return
+    try:
+        os.removexattr(descriptor, "system.posix_acl_access")
+    except OSError as error:
+        if error.errno not in {errno.ENODATA, errno.ENOTSUP, errno.ENOSYS}:  # none there, or none possible
+            raise
+
+
 def _apply(descriptor: int, permissions: Permissions) -> None:
     mode = permissions.mode
     gid = permissions.gid
     if permissions.strict:
+        _without_list(descriptor)
         os.fchown(descriptor, *(-1 if one is None else one for one in (permissions.uid, gid)))
     elif gid is not None and os.fstat(descriptor).st_gid != gid:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from acmectl.errors import StorageError
 from acmectl.storage.exports import Access, check_place, give, read_output, write
+from tests.integration.servers.requirements import not_run
 
 PEM = (b"-----BEGIN ",)
 NOBODY = 65534
@@ -85,6 +87,38 @@ def test_an_owner_that_cannot_be_given_is_an_error_and_leaves_the_old_file() -> 
         assert in_child(by_nobody) == 0
         assert path.read_bytes() == b"one"
         assert os.listdir(folder) == ["site.pem"]
+
+
+def default_acl(folder: Path, user: int) -> None:
+    """Have files made in ``folder`` give ``user`` all that their group bits allow (acl(5))."""
+    nobody = 0xFFFFFFFF
+    entries = ((0x01, 7, nobody), (0x02, 7, user), (0x04, 0, nobody), (0x10, 7, nobody), (0x20, 0, nobody))
+    text = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(folder, "system.posix_acl_default", text)
+    except OSError as error:
+        not_run(f"this file system has no access control lists: {error.strerror}")
+
+
+@pytest.mark.usefixtures("root")
+def test_a_folders_access_control_list_gives_the_key_to_nobody() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        default_acl(folder, NOBODY)
+        path = folder / "site.pem"
+        write(path, b"one", Access(gid=0, mode=0o640))
+
+        def by_nobody() -> int:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            with pytest.raises(PermissionError):
+                path.read_bytes()
+            return 0
+
+        assert in_child(by_nobody) == 0
+        assert mode(path) == 0o640
 
 
 def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
