@@ -137,9 +137,14 @@ def test_manual_hooks_answer_dns_01_for_a_wildcard_and_its_base(pebble, acmectl)
     assert all("CERTBOT_TOKEN" not in row for row in auth)
     assert len(cleanup) == 2
     # The stored hooks renew it without anybody there.
-    acmectl.run("renew", "--force-renewal").ok()
-    assert acmectl.version("wild.example") == 2
-    assert len(notes(acmectl.folder / "auth")) == 4
+
+    def renew():
+        (acmectl.folder / "auth").unlink(missing_ok=True)
+        acmectl.run("renew", "--force-renewal").ok()
+
+    pebble.authorized_anew(renew, 2)
+    assert acmectl.version("wild.example") >= 2
+    assert len(notes(acmectl.folder / "auth")) == 2
 
 
 def test_a_manual_hook_that_fails_fails_its_name_and_no_validation_is_wasted(pebble, acmectl, public_folder):

@@ -22,6 +22,17 @@ def by_dns(tmp_path: Path, pebble: Pebble) -> tuple[str, ...]:
     return flags[flags.index("--manual-auth-hook") :]
 
 
+def renew_anew(acmectl: Acmectl, pebble: Pebble, folder: Path) -> None:
+    """Renew, all three names by challenges; ``answered`` then tells of that alone."""
+
+    def renew() -> None:
+        (folder / "auth").unlink(missing_ok=True)
+        acmectl.run("renew", "--force-renewal").ok()
+
+    pebble.authorized_anew(renew, 3)
+    assert acmectl.version("mix.example") >= 2
+
+
 def answered(folder: Path) -> list[str]:
     return sorted(row["CERTBOT_DOMAIN"] for row in notes(folder / "auth"))
 
@@ -39,9 +50,8 @@ def test_webroot_for_names_and_dns_for_the_wildcard_in_one_order(
         assert "manual_auth_hook" not in acmectl.params("mix.example")
         assert "authenticator_for" not in acmectl.params("mix.example")
 
-        acmectl.run("renew", "--force-renewal").ok()
-        assert acmectl.version("mix.example") == 2
-        assert answered(tmp_path) == ["mix.example"] * 2 + ["www.mix.example"] * 2
+        renew_anew(acmectl, pebble, tmp_path)
+        assert answered(tmp_path) == ["mix.example", "www.mix.example"]
 
 
 def test_webroot_for_one_name_only_is_remembered_too(
@@ -55,9 +65,8 @@ def test_webroot_for_one_name_only_is_remembered_too(
         assert params["authenticator"] == "manual"
         assert not {"webroot_path", "webroot_map"} & set(params)
         assert answered(tmp_path) == ["mix.example", "mix.example"]
-        acmectl.run("renew", "--force-renewal").ok()
-    assert acmectl.version("mix.example") == 2
-    assert answered(tmp_path) == ["mix.example"] * 4
+        renew_anew(acmectl, pebble, tmp_path)
+    assert answered(tmp_path) == ["mix.example", "mix.example"]
 
 
 @pytest.mark.parametrize(

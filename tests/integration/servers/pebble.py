@@ -8,11 +8,11 @@ import ssl
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import trustme
 
@@ -23,6 +23,9 @@ from tests.integration.servers.requirements import pebble_programs
 # Its HTTPS certificate holds for these too; see lets_encrypt.py.
 LETS_ENCRYPT = ("acme-v02.api.letsencrypt.org", "acme-staging-v02.api.letsencrypt.org")
 GOOGLE = ("dv.acme-v02.api.pki.goog", "dv.acme-v02.test-api.pki.goog")
+
+RUNS_WITH_REUSE = 5
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,8 @@ class PebbleConfig:
     """What a test can ask of Pebble.
 
     ``eab_keys`` maps key identifiers to base64url HMAC keys and makes external account binding required.
-    ``authz_reuse`` and ``nonce_reject`` are percents. ``va_sleep_seconds`` only counts without ``va_nosleep``.
+    ``authz_reuse`` and ``nonce_reject`` are percents; with no reuse there is still one of a hundred, for which see
+    ``Pebble.authorized_anew``. ``va_sleep_seconds`` only counts without ``va_nosleep``.
     ``http_port`` and ``tls_port`` are where it validates http-01 and tls-alpn-01: free ports when None.
     ``dns_server`` replaces the challenge server's DNS (``host:port``). ``chain_length`` counts intermediates.
     """
@@ -243,6 +247,29 @@ class Pebble:
         lines = (line for line in self.log_text().splitlines() if line.endswith(marker))
         handled = [" ".join(line.removesuffix(marker).split()[-2:]) for line in lines]
         return [line for line in handled if not line.split()[1].startswith(MANAGEMENT_PATHS)]
+
+    def authorizations(self) -> int:
+        """How many it has made since it first started, for identifiers in orders; what came of them does not matter."""
+        return self.log_text().count(" authorizations in the db\n")
+
+    def authorized_anew(self, run: Callable[[], Result], count: int = 1) -> Result:
+        """What the last ``run`` gives: the first for which ``count`` authorizations were made, at least.
+
+        Also without reuse it takes a valid authorization of the account for one identifier in a hundred. A run in
+        which it did so asks for fewer challenges, which proves nothing: here it is done again, a few times at most.
+        Whether a challenge is answered has no say in that. Raises: AssertionError when too few were made each time.
+        """
+        for _ in range(RUNS_WITH_REUSE):
+            before = self.authorizations()
+            result = run()
+            if self.authorizations() - before >= count:
+                return result
+        raise AssertionError(f"fewer than {count} new authorizations in each of {RUNS_WITH_REUSE} runs")
+
+    def validations(self, name: str) -> int:
+        """How often it was asked to look for an answer to a challenge for ``name``, a DNS name without wildcard."""
+        marker, value = "Pulled a task from the Tasks queue: ", f'Value:"{name}"}}'
+        return sum(marker in line and value in line for line in self.log_text().splitlines())
 
 
 MANAGEMENT_PATHS = ("/roots/", "/intermediates/", "/root-keys/", "/cert-status-by-serial/", "/set-renewal-info/")
