@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from acmectl.identifiers import Identifier
     from acmectl.storage.lineage import Lineage
     from acmectl.storage.renewal_conf import RenewalConf
+
+logger = logging.getLogger(__name__)
 
 CompleteRenewal = Callable[["RenewalConf", "tuple[Identifier, ...]", "Path"], "CertificateRequest"]
 """Makes the request for one lineage: like requests.Complete, with the renewal file's path for messages."""
@@ -78,21 +81,29 @@ class Renewer:
         except Interrupted:
             raise
         except AcmectlError as error:
-            next_at = self._note_failure(snapshot, error)
-            invalid = isinstance(error, RenewalFileInvalid)
-            return LineageResult(
-                name=snapshot.name,
-                path=snapshot.conf_path if invalid else snapshot.fullchain_path,
-                ending=Ending.PARSEFAIL if invalid else Ending.FAILURE,
-                why=error.message,
-                hint=error.hint,
-                rule=str(due.rule),
-                not_after=snapshot.not_after,
-                next_at=next_at,
-                version=snapshot.version,
-                server=snapshot.server,
-                failures=error.failures if isinstance(error, AuthorizationFailed) else (),
-            )
+            return self._failure(snapshot, due, error)
+        except Exception as mistake:  # noqa: BLE001 - one of ours: the other lineages do not suffer for it
+            logger.debug("%s: internal error", snapshot.name, exc_info=mistake)
+            what = " ".join(str(mistake).split())[:200]
+            told = AcmectlError(f"Internal error: {type(mistake).__name__}: {what}.", hint="Details are in the log.")
+            return self._failure(snapshot, due, told)
+
+    def _failure(self, snapshot: Snapshot, due: Due, error: AcmectlError) -> LineageResult:
+        next_at = self._note_failure(snapshot, error)
+        invalid = isinstance(error, RenewalFileInvalid)
+        return LineageResult(
+            name=snapshot.name,
+            path=snapshot.conf_path if invalid else snapshot.fullchain_path,
+            ending=Ending.PARSEFAIL if invalid else Ending.FAILURE,
+            why=error.message,
+            hint=error.hint,
+            rule=str(due.rule),
+            not_after=snapshot.not_after,
+            next_at=next_at,
+            version=snapshot.version,
+            server=snapshot.server,
+            failures=error.failures if isinstance(error, AuthorizationFailed) else (),
+        )
 
     def _renew(self, snapshot: Snapshot, due: Due) -> LineageResult:
         # Most runs renew nothing: they do not wait for the libraries that a renewal needs.
