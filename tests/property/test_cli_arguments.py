@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from acmectl.cli import group, params
+from acmectl.config import key_types
 from acmectl.config.options import table
 from acmectl.config.sources import merge, parse_entries
 from acmectl.config.webroots import resolve
@@ -73,7 +74,7 @@ def test_any_command_line_is_understood_or_refused_in_one_line(argv: list[str]) 
     found = meaning(argv)
     if found is not None:
         assert found.verb in group.VERBS
-        assert set(found.values) == set(found.table.by_dest)
+        assert set(found.values) == {*found.table.by_dest, key_types.SECOND}
         for dest, row in found.table.by_dest.items():
             if not found.is_set(dest) and dest not in ("config_dir", "work_dir", "logs_dir"):
                 assert found.value(dest) == row.default
