@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from acmectl.actions.csr_mode import named_csr
 from acmectl.actions.csr_stored import KEY, encoded, private_part
 from acmectl.actions.obtain import carry_out, kept, survey
+from acmectl.actions.opening import open_sound
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
 from acmectl.actions.token_key import with_file_key
-from acmectl.errors import ConfigError, LineageDamaged
-from acmectl.events import LineageHealed
+from acmectl.errors import ConfigError
 from acmectl.pki.keys import public_bytes_of
-from acmectl.storage.lineage import BrokenLineage
 from acmectl.storage.remains import sweep
 
 if TYPE_CHECKING:
@@ -87,12 +86,7 @@ def _existing(services: Services, request: CsrLineageRequest) -> Lineage | None:
     sweep(services.layout)
     if not services.lineages.exists(request.name):
         return None
-    opened = services.lineages.open(request.name)
-    for what in opened.healed:
-        services.observe(LineageHealed(lineage=request.name, what=what))
-    if isinstance(opened.lineage, BrokenLineage):
-        raise LineageDamaged(opened.lineage.reason)
-    return opened.lineage
+    return open_sound(services, request.name)
 
 
 def _due(services: Services, request: CsrLineageRequest) -> bool:

@@ -10,13 +10,13 @@ from acmectl.actions.accounts import choose_account
 from acmectl.actions.csr_stored import names_to_renew
 from acmectl.actions.next_key import settle
 from acmectl.actions.obtain import carry_out
+from acmectl.actions.opening import open_sound
 from acmectl.actions.output_files import bring_up_to_date, tell_no_longer_written
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
 from acmectl.actions.tlsa_records import tlsa_records
-from acmectl.errors import AcmectlError, ConfigError, LineageDamaged
-from acmectl.events import LineageHealed, Notice
-from acmectl.storage.lineage import BrokenLineage
+from acmectl.errors import AcmectlError, ConfigError
+from acmectl.events import Notice
 from acmectl.storage.renewal_conf import conf_text
 
 if TYPE_CHECKING:
@@ -159,14 +159,7 @@ def _picked(services: Services) -> str:
 
 
 def _opened(services: Services, name: str, *, heal: bool) -> Lineage:
-    if not heal:
-        return services.lineages.get(name)
-    opened = services.lineages.open(name)
-    for what in opened.healed:
-        services.observe(LineageHealed(lineage=name, what=what))
-    if isinstance(opened.lineage, BrokenLineage):
-        raise LineageDamaged(opened.lineage.reason)
-    return opened.lineage
+    return open_sound(services, name) if heal else services.lineages.get(name)
 
 
 def _wanted(services: Services, conf: RenewalConf, lasting: CertificateRequest) -> RenewalConf:

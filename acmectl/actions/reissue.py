@@ -19,6 +19,7 @@ from acmectl.actions.csr_stored import names_to_renew
 from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.obtain import carry_out
+from acmectl.actions.opening import open_sound
 from acmectl.actions.renewing import Renewer
 from acmectl.actions.revoke import (
     KEY_COMPROMISE,
@@ -33,11 +34,10 @@ from acmectl.actions.scan import Snapshot, scan
 from acmectl.actions.settle import settle_all
 from acmectl.actions.target import Target
 from acmectl.actions.token_key import stored_uri
-from acmectl.errors import AcmectlError, ConfigError, LineageDamaged, StorageError
-from acmectl.events import LineageHealed, Notice
+from acmectl.errors import AcmectlError, ConfigError, StorageError
+from acmectl.events import Notice
 from acmectl.pki.certificate import read_certificate
 from acmectl.pki.keys import public_bytes_of
-from acmectl.storage.lineage import BrokenLineage
 from acmectl.storage.reissues import Reissue, ReissueStore
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def reissue(services: Services, request: RevokeRequest, complete: CompleteRenewa
     with services.lock():
         name = _name_of(services, request)
         settle_all(services, but=name)
-        lineage = _opened(services, name)
+        lineage = open_sound(services, name)
         store = ReissueStore(services.layout)
         noted = store.load(name)
         # A key that cannot be changed is an error before anything is noted.
@@ -150,15 +150,6 @@ def _name_of(services: Services, request: RevokeRequest) -> str:
             hint="Revoke it without --reissue, or name a certificate with --cert-name.",
         )
     return lineage.name
-
-
-def _opened(services: Services, name: str) -> Lineage:
-    opened = services.lineages.open(name)
-    for what in opened.healed:
-        services.observe(LineageHealed(lineage=name, what=what))
-    if isinstance(opened.lineage, BrokenLineage):
-        raise LineageDamaged(opened.lineage.reason)
-    return opened.lineage
 
 
 def _begun(services: Services, request: RevokeRequest, lineage: Lineage) -> _Job:

@@ -12,11 +12,12 @@ from acmectl.actions.ledger import KEY as DEPLOY
 from acmectl.actions.ledger import Owed
 from acmectl.actions.listing import REVOKED
 from acmectl.actions.obtain import deploy
+from acmectl.actions.opening import open_healed
 from acmectl.actions.second_key import described
 from acmectl.actions.target import Target
 from acmectl.actions.version import NewVersion
 from acmectl.errors import ConfigError, LineageDamaged
-from acmectl.events import LineageHealed, Notice, WentLive
+from acmectl.events import Notice, WentLive
 from acmectl.pki.chain import verify_lineage
 from acmectl.pki.summary import summary
 from acmectl.storage.lineage import PINNED, REVOKED_SECOND, BrokenLineage
@@ -74,10 +75,8 @@ def rollback(services: Services, request: RollbackRequest, complete: CompleteRen
     """
     name = request.cert_name
     with services.lock():
-        opened = services.lineages.open(name)
-        for what in opened.healed:
-            services.observe(LineageHealed(lineage=name, what=what))
-        present = None if isinstance(opened.lineage, BrokenLineage) else opened.lineage
+        found_there = open_healed(services, name)
+        present = None if isinstance(found_there, BrokenLineage) else found_there
         before = present.version if present is not None else None
         kept = services.lineages.kept_versions(name)
         number = _chosen(request, before, kept)

@@ -74,9 +74,9 @@ def test_what_is_not_there_is_a_warning_and_what_is_no_fingerprint_an_error(root
     assert "fingerprint" in done.err
     assert unsent[:40] in done.err
     assert chain(program, "a.example")[-1].issuer == roots[0].subject
-    orders = rooted_pebble.log_text().count("Added order ")
+    orders = rooted_pebble.orders()
     refused = program.certonly("b.example", options=("--standalone", "--preferred-chain", "sha256:abcd"), code=1)
     assert refused.errors == [
         "--preferred-chain: sha256: is followed by 64 hexadecimal digits, with or without colons."
     ]
-    assert rooted_pebble.log_text().count("Added order ") == orders
+    assert rooted_pebble.orders() == orders

@@ -33,11 +33,6 @@ def program(promoting_pebble, tmp_path):
         yield found
 
 
-def orders(pebble):
-    """Those that were made: a request whose nonce is refused is sent again."""
-    return [line for line in pebble.log_text().splitlines() if "Added order " in line]
-
-
 def left(program, name):
     return program.certificate(name).not_valid_after_utc - datetime.now(UTC)
 
@@ -79,11 +74,11 @@ def test_a_date_is_for_one_certificate_and_a_stored_duration_stays(program):
 
 @pytest.mark.parametrize("text", ["2020-01-31", "0d", "tomorrow", "20", "2020-01-31T00:00:00+02:00", "-3d", "9999999d"])
 def test_an_end_that_cannot_be_is_refused_before_the_order(promoting_pebble, program, text):
-    before = len(orders(promoting_pebble))
+    before = promoting_pebble.orders()
     done = program.certonly("a.example", options=("--standalone", f"--not-after={text}"), code=1)
     assert len(done.errors) == 1
     assert done.errors[0].startswith("--not-after: ")
-    assert len(orders(promoting_pebble)) == before
+    assert promoting_pebble.orders() == before
 
 
 def test_an_order_in_flight_for_another_end_is_not_gone_on_with(promoting_pebble, program):
@@ -96,14 +91,14 @@ def test_an_order_in_flight_for_another_end_is_not_gone_on_with(promoting_pebble
         program.run("register", "-n", "--agree-tos", *options[1:]).ok()
         passed = server.before
         for asked in ("10d", "36h"):
-            before = len(orders(promoting_pebble))
+            before = promoting_pebble.orders()
             server.before = lost
             program.certonly("a.example", options=(*options, "--not-after", asked), code=1)
             assert list(program.work.glob("pending/a.example/order.json"))
-            assert len(orders(promoting_pebble)) == before + 1
+            assert promoting_pebble.orders() == before + 1
         server.before = passed
         program.certonly("a.example", options=(*options, "--not-after", "36h"))
-        assert len(orders(promoting_pebble)) == before + 1
+        assert promoting_pebble.orders() == before + 1
     assert 35 * HOUR < left(program, "a.example") <= 36 * HOUR
 
 
@@ -158,12 +153,12 @@ def test_there_is_no_common_name_unless_it_is_asked_for(promoting_pebble, progra
     ],
 )
 def test_a_common_name_that_cannot_be_is_refused_before_the_order(promoting_pebble, program, wish, why):
-    before = len(orders(promoting_pebble))
+    before = promoting_pebble.orders()
     options = ("--standalone", "--ip-address", "127.0.0.1", "--common-name", wish)
     done = program.certonly("a.example", f"{'long' * 15}.example", options=options, code=1)
     assert len(done.errors) == 1
     assert why in done.errors[0]
-    assert len(orders(promoting_pebble)) == before
+    assert promoting_pebble.orders() == before
 
 
 def test_a_common_name_whose_name_is_given_up_goes_with_it(promoting_pebble, program):

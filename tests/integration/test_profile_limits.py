@@ -33,17 +33,12 @@ def program(listing_pebble, tmp_path):
         yield found
 
 
-def orders(pebble):
-    """Those that were made: a request whose nonce is refused is sent again."""
-    return [line for line in pebble.log_text().splitlines() if "Added order " in line]
-
-
 def days(certificate):
     return round((certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds() / 86400)
 
 
 def test_a_required_profile_that_is_not_listed_is_refused_with_the_list_before_the_order(listing_pebble, program):
-    before = len(orders(listing_pebble))
+    before = listing_pebble.orders()
     done = program.certonly("a.example", options=("--standalone", "--required-profile", "gold"), code=1)
     assert done.errors == [
         f"The CA at {listing_pebble.directory_url} has no profile 'gold': it lists classic, tlsserver."
@@ -51,7 +46,7 @@ def test_a_required_profile_that_is_not_listed_is_refused_with_the_list_before_t
     csr = program.cwd / "a.csr"
     csr.write_bytes(make_csr(generate_key(KeySpec.ecdsa()), [Identifier.dns("a.example")]))
     program.run("certonly", "-n", "--standalone", "--csr", str(csr), "--required-profile", "gold").failed()
-    assert len(orders(listing_pebble)) == before
+    assert listing_pebble.orders() == before
     assert program.lineages() == []
 
 
@@ -65,19 +60,19 @@ def test_a_ca_without_profiles_is_named_as_such(listing_pebble, program):
         del content["meta"]["profiles"]
         return replace(answer, body=json.dumps(content).encode())
 
-    before = len(orders(listing_pebble))
+    before = listing_pebble.orders()
     with Between(listing_pebble) as server:
         server.after = without_profiles
         options = ("--standalone", "--server", server.directory_url)
         done = program.certonly("a.example", options=(*options, "--required-profile", "x"), code=1)
         assert done.errors == [f"The CA at {server.directory_url} has no profile 'x': it offers no profiles."]
-        assert len(orders(listing_pebble)) == before
+        assert listing_pebble.orders() == before
         program.certonly("a.example", options=(*options, "--preferred-profile", "x"))
 
 
 def test_more_names_than_the_profile_allows_is_said_before_the_order(listing_pebble, program):
     options = ("--standalone", "--server", "letsencrypt")
-    before = len(orders(listing_pebble))
+    before = listing_pebble.orders()
 
     def asked(*more, names, code=0):
         flags = [part for name in names for part in ("-d", name)]
@@ -88,7 +83,7 @@ def test_more_names_than_the_profile_allows_is_said_before_the_order(listing_peb
         required = asked("--required-profile", "tlsserver", names=MANY, code=1)
         unasked = asked(names=TOO_MANY, code=1)
         dry = asked("--required-profile", "tlsserver", "--dry-run", names=MANY, code=1)
-        assert len(orders(listing_pebble)) == before
+        assert listing_pebble.orders() == before
         assert len(required.errors) == len(unasked.errors) == len(dry.errors) == 1
         assert "tlsserver" in required.errors[0]
         assert "25 names" in required.errors[0]

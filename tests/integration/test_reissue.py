@@ -15,11 +15,6 @@ NAME = "r.example"
 REISSUE = ("revoke", "-n", "--reissue", "--cert-name", NAME)
 
 
-def orders(pebble):
-    """Those that were made: a request whose nonce is refused is sent again."""
-    return [line for line in pebble.log_text().splitlines() if "Added order " in line]
-
-
 def status(pebble, certificate):
     found = pebble.cert_status(certificate.serial_number)
     return found.status, found.reason or 0
@@ -41,10 +36,10 @@ def test_the_new_certificate_is_deployed_with_another_key_before_the_old_one_is_
     acmectl.certonly(NAME, options=("--standalone", "--reuse-key", "--deploy-hook", hook))
     acmectl.run("renew", "--force-renewal").ok()
     first, old_key = acmectl.certificate(NAME), key(acmectl)
-    before = len(orders(pebble))
+    before = pebble.orders()
     done = acmectl.run(*REISSUE, "--reason", "keyCompromise", "--json").ok().json
     new = acmectl.certificate(NAME)
-    assert len(orders(pebble)) == before + 1
+    assert pebble.orders() == before + 1
     assert key(acmectl) != old_key
     assert new.serial_number != first.serial_number
     assert int(log.read_text().split()[-1].removeprefix("serial="), 16) == new.serial_number
@@ -82,7 +77,7 @@ def test_the_revocation_waits_for_the_deploy_hooks_and_nothing_is_ordered_twice(
     acmectl.run("renew", "--cert-name", NAME, "--retry-deploy").ok()
     gate.unlink()
     old = acmectl.certificate(NAME)
-    before = len(orders(pebble))
+    before = pebble.orders()
     failed = acmectl.run(*REISSUE, "--reason", "superseded").failed()
     assert any("is not revoked yet" in line for line in failed.errors)
     assert f"revoke --reissue --cert-name {NAME}" in failed.err
@@ -96,7 +91,7 @@ def test_the_revocation_waits_for_the_deploy_hooks_and_nothing_is_ordered_twice(
     done = acmectl.run(*REISSUE, "--json").ok().json
     assert (done["version"], done["continued"], done["deploy_owed"]) == (2, True, [])
     assert status(pebble, old) == ("Revoked", 4)
-    assert len(orders(pebble)) == before + 1
+    assert pebble.orders() == before + 1
     assert len(log.read_text().split()) >= 4
     assert "still to be revoked" not in acmectl.run("renew").err
 
@@ -126,19 +121,19 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(pebble, between, tmp_path):
         first = acmectl.run(*REISSUE, *at, "--reason", "keycompromise").failed()
         assert "nothing is revoked" in first.err
         assert acmectl.version(NAME) == 1
-        before = len(orders(pebble))
+        before = pebble.orders()
         between.before = gone_at("/revoke-cert")
         second = acmectl.run(*REISSUE, *at).failed()
         assert "is not revoked yet" in second.err
         assert acmectl.version(NAME) == 2
         assert key(acmectl) != old_key
-        assert len(orders(pebble)) == before
+        assert pebble.orders() == before
         assert status(pebble, old) == ("Valid", 0)
         between.before = passed
         done = acmectl.run(*REISSUE, *at, "--json").ok().json
         assert (done["continued"], done["old"][0]["already_revoked"]) == (True, False)
         assert status(pebble, old) == ("Revoked", 1)
-        assert len(orders(pebble)) == before
+        assert pebble.orders() == before
         assert status(pebble, acmectl.certificate(NAME)) == ("Valid", 0)
 
 
@@ -153,12 +148,12 @@ def test_a_run_that_is_killed_in_its_deploy_hook_runs_it_again_and_then_revokes(
     (acmectl.folder / "written").rename(pid)
     assert run.wait().code == -9
     assert (acmectl.version(NAME), status(pebble, old)) == (2, ("Valid", 0))
-    before = len(orders(pebble))
+    before = pebble.orders()
     log.write_text("")
     acmectl.run(*REISSUE).ok()
     assert log.read_text() == "x\n"
     assert (acmectl.version(NAME), status(pebble, old)) == (2, ("Revoked", 0))
-    assert len(orders(pebble)) == before
+    assert pebble.orders() == before
 
 
 def test_a_key_that_was_revoked_as_compromised_is_not_reused_and_reissue_is_the_way_out(pebble, acmectl):
@@ -166,11 +161,11 @@ def test_a_key_that_was_revoked_as_compromised_is_not_reused_and_reissue_is_the_
     old, old_key = acmectl.certificate(NAME), key(acmectl)
     revoke = ("revoke", "-n", "--cert-name", NAME, "--reason", "keycompromise", "--no-delete-after-revoke")
     acmectl.run(*revoke).ok()
-    before = len(orders(pebble))
+    before = pebble.orders()
     refused = acmectl.run("renew", "--cert-name", NAME).failed()
     assert "must not be used again" in refused.err
     assert f"acmectl revoke --reissue --cert-name {NAME}" in refused.err
-    assert len(orders(pebble)) == before
+    assert pebble.orders() == before
     done = acmectl.run(*REISSUE, "--json").ok().json
     assert done["old"] == [
         {
@@ -210,11 +205,11 @@ def test_a_request_made_with_the_old_key_is_refused(pebble, acmectl):
     listed = json.loads((acmectl.config / "compromised-keys.json").read_text())
     assert [one["lineage"] for one in listed["keys"].values()] == [NAME]
     (acmectl.cwd / "old.csr").write_bytes(make_csr(old_key, [Identifier.dns(NAME)]))
-    before = len(orders(pebble))
+    before = pebble.orders()
     for more in ((), ("--cert-name", "other"), ("--cert-name", NAME)):
         refused = acmectl.run("certonly", "-n", "--standalone", "--csr", "old.csr", *more).failed()
         assert len(refused.errors) == 1, more
-    assert len(orders(pebble)) == before
+    assert pebble.orders() == before
 
 
 def test_what_cannot_be_reissued_is_refused_and_nothing_is_noted(pebble, acmectl, tmp_path):

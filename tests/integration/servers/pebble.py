@@ -241,6 +241,10 @@ class Pebble:
         """All that it has said so far."""
         return self._process.log_text()
 
+    def orders(self) -> int:
+        """How many orders it has made: a request whose nonce is refused is sent again, and makes none."""
+        return self.log_text().count("Added order ")
+
     def requests(self) -> list[str]:
         """ACME requests it has handled since it first started, as ``POST /order-plz``, oldest first."""
         marker = " -> calling handler()"
