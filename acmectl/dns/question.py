@@ -76,6 +76,22 @@ class Reply:
         return f"{self.outcome} ({self.detail})" if self.detail else str(self.outcome)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one name server says: ``values`` in presentation format, untrusted; or why it says nothing (``problem``)."""
+
+    server: str
+    values: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def said(server: Server, reply: Reply) -> Said:
+    """``reply`` as it is told."""
+    if reply.outcome in (Outcome.FOUND, Outcome.NO_DATA, Outcome.NO_NAME):
+        return Said(server=str(server), values=reply.values)
+    return Said(server=str(server), problem=reply.describe())
+
+
 Ask = Callable[[Server, str, str], Reply] if TYPE_CHECKING else object
 """``ask(server, name, record type)``, without recursion."""
 

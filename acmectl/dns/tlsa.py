@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from acmectl.dns.question import Outcome, Reply, Server, ask
+from acmectl.dns.question import Outcome, Reply, Said, ask
+from acmectl.dns.question import said as told
 from acmectl.dns.resolver import Resolver, parse_server
 from acmectl.dns.zones import ZoneFinder
 from acmectl.errors import NameServerError
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 _WORKERS = 8
 _TIMEOUT = 3.0  # seconds for one server
 _NEVER = (Outcome.REFUSED, Outcome.LAME)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What one name server says: ``values`` in presentation format, untrusted; or why it says nothing (``problem``)."""
-
-    server: str
-    values: tuple[str, ...] = ()
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +69,7 @@ def _look(finder: ZoneFinder, name: str) -> Looked:
         replies = [(server, reply) for server, reply in replies if not _is_no_matter(reply)]
     return Looked(
         name=name,
-        said=tuple(_said(server, reply) for server, reply in replies),
+        said=tuple(told(server, reply) for server, reply in replies),
         ttl=max((reply.ttl or 0 for _, reply in replies), default=0),
     )
 
@@ -86,9 +78,3 @@ def _is_no_matter(reply: Reply) -> bool:
     """Nobody gets an old answer from a server that never answers for the zone."""
     no_route = reply.outcome is Outcome.UNREACHABLE and "unreachable" in reply.detail.lower()
     return reply.outcome in _NEVER or no_route
-
-
-def _said(server: Server, reply: Reply) -> Said:
-    if reply.outcome in (Outcome.FOUND, Outcome.NO_DATA, Outcome.NO_NAME):
-        return Said(server=str(server), values=reply.values)
-    return Said(server=str(server), problem=reply.describe())

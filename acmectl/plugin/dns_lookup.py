@@ -5,26 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from acmectl.dns.question import Outcome, Reply, ask
+from acmectl.dns.question import Said, ask, said
 from acmectl.dns.resolver import Resolver, parse_server
 from acmectl.dns.zones import ZoneFinder
 from acmectl.workers import first_error, run_each
 
 if TYPE_CHECKING:
-    from acmectl.dns.question import Server
     from acmectl.interrupts import Interrupts
     from acmectl.plugin.api import DnsSettings
 
 _WORKERS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What one name server said: ``values`` of the records, or why there are none."""
-
-    server: str
-    values: tuple[str, ...] = ()
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +39,7 @@ def look_at(name: str, kind: str, settings: DnsSettings, interrupts: Interrupts)
         place = finder.locate(name)
     replies = first_error(
         run_each(
-            lambda server: _said(server, ask(server, place.name, kind)),
+            lambda server: said(server, ask(server, place.name, kind)),
             place.servers,
             workers=_WORKERS,
             interrupts=interrupts,
@@ -64,9 +54,3 @@ def alias_of(name: str, settings: DnsSettings, interrupts: Interrupts) -> str | 
     with interrupts.interruptible():
         place = finder.locate(name)
     return place.name if place.name != name else None
-
-
-def _said(server: Server, reply: Reply) -> Said:
-    if reply.outcome in (Outcome.FOUND, Outcome.NO_DATA, Outcome.NO_NAME):
-        return Said(server=str(server), values=reply.values)
-    return Said(server=str(server), problem=reply.describe())
